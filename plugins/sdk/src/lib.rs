@@ -72,7 +72,7 @@ mod undo;
 
 pub use check::{describe_check, evidence_of, explain, run_check, wait_for_check};
 pub use configuration::{Limits, RequiredCheck};
-pub use observe::{Observed, native_owner, native_runs};
+pub use observe::Observed;
 pub use plan::{check_line, step_mut};
 pub use service::{About, ServiceRollback, entry};
 pub use step::{Ended, note, step_loop};

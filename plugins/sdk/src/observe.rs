@@ -52,7 +52,7 @@ impl Observed {
 
     /// Whether the native deployment runs.
     pub fn native_runs(&self) -> bool {
-        native_runs(&self.native)
+        native_runs(&self.native, any_runs(&self.containers))
     }
 }
 
@@ -88,13 +88,15 @@ fn unanswered(what: &str, error: &impl HostError) -> Failure {
     Failure::Host(format!("Cannot find out {what}: {}.", error.sentence()))
 }
 
-/// Whether a unit is active or on its way, or a process that is no container holds the port.
-pub fn native_runs(status: &StatusReport) -> bool {
+/// Whether the native deployment runs: a unit is active or on its way, or a process that serves no
+/// container holds the port. The owner of a port may be invisible to the bot; `containers_run` says
+/// whom it then counts for.
+pub fn native_runs(status: &StatusReport, containers_run: bool) -> bool {
     status
         .units
         .iter()
         .any(|unit| matches!(unit.state, UnitState::Active | UnitState::Activating))
-        || native_owner(status).is_some()
+        || native_owner(status).is_some_and(|owner| !(is_invisible(owner) && containers_run))
 }
 
 /// The process on the port, unless it is one through which a container is reached.
@@ -105,10 +107,44 @@ pub fn native_owner(status: &StatusReport) -> Option<&process::PortOwner> {
         .filter(|owner| !forwards_to_container(&owner.name))
 }
 
-/// Processes that listen on behalf of a container: of Docker, of Docker Desktop, and of rootless
-/// Docker. Names may be cut to 15 characters by the kernel.
+/// Whether the port is held by a process which the bot's user may not see.
+pub fn is_invisible(owner: &process::PortOwner) -> bool {
+    owner.pid == 0
+}
+
+/// `trade-native (pid 4711)`, for people.
+pub fn told_owner(owner: &process::PortOwner) -> String {
+    if is_invisible(owner) {
+        "a process that the bot may not see".to_owned()
+    } else {
+        format!("{} (pid {})", owner.name, owner.pid)
+    }
+}
+
+/// Whether any of these containers runs.
+pub fn any_runs(containers: &[docker::Container]) -> bool {
+    containers.iter().any(|container| {
+        matches!(
+            container.state.as_str(),
+            "running" | "restarting" | "paused"
+        )
+    })
+}
+
+/// Processes that listen on behalf of a container: of Docker, Docker Desktop, rootless Docker and
+/// Podman. The kernel keeps 15 characters of a name.
 fn forwards_to_container(process: &str) -> bool {
-    ["docker-proxy", "com.docker.", "vpnkit", "rootlesskit"]
-        .iter()
-        .any(|name| process.starts_with(name))
+    [
+        "docker-proxy",
+        "dockerd",
+        "com.docker.",
+        "vpnkit",
+        "rootlesskit",
+        "rootlessport",
+        "slirp4netns",
+        "conmon",
+        "pasta",
+    ]
+    .iter()
+    .any(|name| process.starts_with(name))
 }

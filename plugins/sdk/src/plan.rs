@@ -291,10 +291,18 @@ fn warnings(service: &Service, seen: &Observed, way: &StopWay) -> Vec<String> {
     }
     if let (StopMethod::PortOwner, Some(owner)) = (way.method, observe::native_owner(&seen.native))
     {
-        warn(format!(
-            "The process to be stopped is {} (pid {}): it listens on port {}.",
-            owner.name, owner.pid, owner.port
-        ));
+        warn(if observe::is_invisible(owner) {
+            format!(
+                "Port {} is held by a process that the bot may not see, nor stop.",
+                owner.port
+            )
+        } else {
+            format!(
+                "The process to be stopped is {}: it listens on port {}.",
+                observe::told_owner(owner),
+                owner.port
+            )
+        });
     }
     for container in seen.containers.iter().filter(|c| c.state == "running") {
         warn(format!("Container {} is running already.", container.name));

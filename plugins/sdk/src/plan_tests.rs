@@ -210,9 +210,23 @@ fn a_container_on_the_port_is_not_the_native_service() {
             owner: owner(name),
             service_manager: true,
         };
-        assert!(!observe::native_runs(&status), "{name}");
+        assert!(!observe::native_runs(&status, false), "{name}");
     }
-    assert!(observe::native_runs(&by_port()));
+    assert!(observe::native_runs(&by_port(), true));
+}
+
+#[test]
+fn an_invisible_owner_of_the_port_counts_for_the_containers_when_they_run() {
+    let status = StatusReport {
+        owner: Some(PortOwner {
+            port: 9003,
+            pid: 0,
+            name: "not visible to this user".into(),
+        }),
+        ..by_port()
+    };
+    assert!(observe::native_runs(&status, false));
+    assert!(!observe::native_runs(&status, true));
 }
 
 #[test]

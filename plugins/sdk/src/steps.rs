@@ -7,7 +7,7 @@ mod stop;
 mod switch;
 mod verify;
 
-pub use native::{native_is_healthy, status, wait_until_port_is_free};
+pub use native::{native_holds, native_is_healthy, status, wait_until_port_is_free};
 pub use prepare::prepare;
 pub use start::{back_up, start};
 pub use stop::stop;

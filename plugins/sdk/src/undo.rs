@@ -3,7 +3,7 @@
 
 use crate::configuration::Limits;
 use crate::names::{effect, step};
-use crate::observe::native_runs;
+use crate::observe::{any_runs, told_owner};
 use crate::procedures::Failure;
 use crate::step::{note, step_loop};
 use crate::steps::{self, lead_to, native_is_healthy};
@@ -30,8 +30,8 @@ fn running_containers(service: &Service) -> Result<Vec<String>, Trouble> {
     )?;
     Ok(containers
         .into_iter()
-        .filter(|c| matches!(c.state.as_str(), "running" | "restarting" | "paused"))
-        .map(|c| c.name)
+        .filter(|container| any_runs(std::slice::from_ref(container)))
+        .map(|container| container.name)
         .collect())
 }
 
@@ -64,7 +64,7 @@ fn stop_containers(service: &Service) -> StepResult {
 }
 
 fn start_native(service: &Service) -> StepResult {
-    if native_runs(&steps::status(service)?) {
+    if steps::native_holds(service, &steps::status(service)?)? {
         note("The native service runs already.");
         return native_is_healthy(service);
     }
@@ -94,9 +94,8 @@ fn wait_until_nobody_listens(service: &Service, port: u16) -> StepResult {
     while let Some(owner) = steps::status(service)?.owner {
         if waited >= limit {
             return Err(Trouble::problem(format!(
-                "Port {port} is still held by {} (pid {}) after {}",
-                owner.name,
-                owner.pid,
+                "Port {port} is still held by {} after {}",
+                told_owner(&owner),
                 text::duration(limit)
             )));
         }

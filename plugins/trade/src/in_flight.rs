@@ -73,7 +73,7 @@ pub fn extend_plan(service: &Service, seen: &Observed, plan: &mut Plan) -> Resul
 pub fn wait_for_none(service: &Service) -> StepResult {
     let check = service.required_check(&CHECK)?;
     let patience = Patience::of(service)?;
-    if !rollbot_plugin_sdk::native_runs(&steps::status(service)?) {
+    if !steps::native_holds(service, &steps::status(service)?)? {
         note("The native service is not running, so it was not asked for orders in flight.");
         return Ok(());
     }

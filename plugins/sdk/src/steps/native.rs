@@ -1,12 +1,12 @@
 use crate::check::{explain, wait_for_check};
 use crate::configuration::Limits;
 use crate::names::check;
-use crate::observe::{native_owner, native_runs};
+use crate::observe::{any_runs, is_invisible, native_owner, native_runs, told_owner};
 use crate::process::{self, StatusReport};
 use crate::step::note;
 use crate::trouble::{StepResult, Trouble, query};
 use crate::types::Service;
-use crate::{clock, text};
+use crate::{clock, docker, text};
 
 /// Time between two looks at a process, in milliseconds.
 const PAUSE: u64 = 500;
@@ -22,6 +22,26 @@ pub fn status(service: &Service) -> Result<StatusReport, Trouble> {
     )
 }
 
+/// Whether the native deployment runs in that state. Asks for the containers only where the state
+/// leaves it open.
+///
+/// # Errors
+/// The containers' state is needed and cannot be found out.
+pub fn native_holds(service: &Service, seen: &StatusReport) -> Result<bool, Trouble> {
+    if !native_owner(seen).is_some_and(is_invisible) {
+        return Ok(native_runs(seen, false));
+    }
+    let containers = query(
+        "The state of the containers",
+        docker::status(
+            &service.host,
+            &service.compose_project,
+            &service.compose_services,
+        ),
+    )?;
+    Ok(native_runs(seen, any_runs(&containers)))
+}
+
 /// Waits until no unit is active and nothing but a container holds the port, or `limit`
 /// milliseconds are over; returns what was seen last. `None` is success.
 ///
@@ -34,7 +54,7 @@ pub fn wait_until_port_is_free(
     let mut waited = 0;
     loop {
         let seen = status(service)?;
-        if !native_runs(&seen) {
+        if !native_holds(service, &seen)? {
             return Ok(None);
         }
         if waited >= limit {
@@ -52,12 +72,10 @@ pub fn what_runs(seen: &StatusReport) -> Vec<String> {
         .iter()
         .map(|unit| format!("{} is {}.", unit.unit, unit.sub_state))
         .collect();
-    lines.extend(native_owner(seen).map(|owner| {
-        format!(
-            "{} (pid {}) listens on port {}.",
-            owner.name, owner.pid, owner.port
-        )
-    }));
+    lines.extend(
+        native_owner(seen)
+            .map(|owner| format!("Port {} is held by {}.", owner.port, told_owner(owner))),
+    );
     lines
 }
 
@@ -72,7 +90,7 @@ pub fn native_is_healthy(service: &Service) -> StepResult {
         let seen = status(service)?;
         // Whether it listens yet is for the health check to say: the owner of a port is not visible
         // to everybody.
-        if native_runs(&seen) {
+        if native_holds(service, &seen)? {
             break;
         }
         if waited >= limit {

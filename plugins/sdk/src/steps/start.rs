@@ -1,6 +1,5 @@
-use super::native::{status, what_runs};
+use super::native::{native_holds, status, what_runs};
 use crate::names::effect;
-use crate::observe::native_owner;
 use crate::step::note;
 use crate::trouble::{StepResult, Trouble, perform};
 use crate::types::Service;
@@ -47,9 +46,11 @@ pub fn back_up() -> StepResult {
 pub fn start(service: &Service) -> StepResult {
     if let Some(port) = service.port {
         let seen = status(service)?;
-        if native_owner(&seen).is_some() {
+        if native_holds(service, &seen)? {
             return Err(Trouble::with_details(
-                format!("Port {port} is held: the containers cannot start"),
+                format!(
+                    "Something native still runs: port {port} may not be free for the containers"
+                ),
                 what_runs(&seen),
             ));
         }

@@ -1,7 +1,6 @@
-use super::native::{status, wait_until_port_is_free, what_runs};
+use super::native::{native_holds, status, wait_until_port_is_free, what_runs};
 use crate::configuration::Limits;
 use crate::names::effect;
-use crate::observe::native_runs;
 use crate::plan::stop_way;
 use crate::planning::StopMethod;
 use crate::process;
@@ -18,7 +17,7 @@ pub fn stop(service: &Service) -> StepResult {
     let limit = Limits::of(service)?.port_free;
     let seen = status(service)?;
     let way = stop_way(service, &seen)?;
-    if way.method == StopMethod::PortOwner && !native_runs(&seen) {
+    if way.method == StopMethod::PortOwner && !native_holds(service, &seen)? {
         // Whoever listens now is a container: signalling it would take down the other deployment.
         note("Nothing native listens: there is nothing to stop.");
         return Ok(());
