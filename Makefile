@@ -1,0 +1,43 @@
+# Two commands do everything: `make demo` shows it, `make test` proves it.
+
+ARGS ?=
+CARGO ?= cargo
+
+.PHONY: help demo test crash bench check fmt clippy docs clean-demo
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: ## build everything and open the chat; ARGS=--unattended plays it by itself
+	@tests/prepare/build.sh
+	$(CARGO) build --locked -p rollbot
+	@$(CARGO) run --quiet --locked -p rollbot -- demo $(ARGS)
+
+clean-demo: ## remove what the demo made
+	@$(CARGO) run --quiet --locked -p rollbot -- demo --clean $(ARGS)
+
+test: ## install what the tests need, start the servers they need, run everything
+	@tests/prepare/build.sh
+	@tests/prepare/servers.sh
+	$(CARGO) test --locked --workspace
+
+crash: ## kill the bot around every commit of a whole run, and compare the ends
+	@tests/prepare/build.sh
+	@tests/prepare/servers.sh
+	ROLLBOT_CRASH_POINTS=all $(CARGO) test --locked -p rollbot-tests --test crash -- --nocapture
+
+bench: ## the figures of BENCHMARKS.md
+	@tests/prepare/build.sh
+	$(CARGO) bench --locked --workspace --benches
+
+check: fmt clippy docs ## formatting, clippy and docs, warnings denied
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	@tests/prepare/build.sh
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
