@@ -42,7 +42,7 @@ pub mod bindings {
         path: "../../wit",
         world: "plugin",
         pub_export_macro: true,
-        export_macro_name: "export_procedures",
+        export_macro_name: "export_for_wasm",
         default_bindings_module: "rollbot_plugin_sdk::bindings",
         runtime_path: "rollbot_plugin_sdk::bindings::__runtime",
         additional_derives: [Clone, PartialEq],
@@ -52,7 +52,6 @@ pub mod bindings {
     pub use wit_bindgen::rt as __runtime;
 }
 
-pub use bindings::export_procedures;
 pub use bindings::exports::rollbot::plugin::procedures;
 pub use bindings::rollbot::plugin::{
     ask, backup, clock, docker, planning, probe, process, progress, registry, types,
@@ -102,6 +101,23 @@ macro_rules! export_plugin {
                 $crate::entry::run(&$plugin, &arguments)
             }
         }
-        $crate::export_procedures!(ExportedProcedures with_types_in $crate::bindings);
+        $crate::export_procedures!(ExportedProcedures);
+    };
+}
+
+/// Exports a type that implements [`procedures::Guest`] as the plugin of this crate.
+///
+/// Native builds of a plugin, for its unit tests and for lints, export nothing: the names of the
+/// component model's exports are no names that a native linker takes.
+#[macro_export]
+macro_rules! export_procedures {
+    ($guest:ident) => {
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::export_for_wasm!($guest with_types_in $crate::bindings);
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            const fn is_a_guest<T: $crate::procedures::Guest>() {}
+            is_a_guest::<$guest>();
+        };
     };
 }
