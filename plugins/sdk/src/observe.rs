@@ -144,6 +144,8 @@ fn forwards_to_container(process: &str) -> bool {
         "slirp4netns",
         "conmon",
         "pasta",
+        // A container of the demo's stand-in engine.
+        "stand-in-contai",
     ]
     .iter()
     .any(|name| process.starts_with(name))

@@ -73,7 +73,7 @@ pub struct PortOwner {
 }
 
 /// Names of the processes that hold a published port on behalf of a container.
-const CONTAINER_PROXIES: [&str; 8] = [
+const CONTAINER_PROXIES: [&str; 9] = [
     "docker-proxy",
     "dockerd",
     "com.docker.backend",
@@ -82,6 +82,8 @@ const CONTAINER_PROXIES: [&str; 8] = [
     "slirp4netns",
     "conmon",
     "pasta",
+    // A container of the demo's stand-in engine.
+    "stand-in-container",
 ];
 
 /// What the kernel keeps of a process name.
