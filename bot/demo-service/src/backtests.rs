@@ -155,12 +155,12 @@ fn crossing(symbol: &str, days: u64) -> Value {
         |end: usize, hours: usize| prices[end - hours..end].iter().sum::<f64>() / hours as f64;
     let (mut money, mut bought, mut trades) = (1.0_f64, None::<f64>, 0_u64);
     let (mut peak, mut fall) = (1.0_f64, 0.0_f64);
-    for hour in 48..prices.len() {
+    for (hour, &price) in prices.iter().enumerate().skip(48) {
         let rising = mean(hour, 12) > mean(hour, 48);
         match bought {
-            None if rising => bought = Some(prices[hour]),
+            None if rising => bought = Some(price),
             Some(paid) if !rising => {
-                money *= prices[hour] / paid;
+                money *= price / paid;
                 trades += 1;
                 bought = None;
                 peak = peak.max(money);

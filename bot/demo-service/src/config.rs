@@ -15,13 +15,11 @@ Options, each also as an environment variable:
   --deployment WHICH    DEPLOYMENT     native or docker
   --port PORT           PORT           0 takes a free one and prints it
   --host ADDRESS        HOST           address to listen on (127.0.0.1)
-  --also-host ADDRESS   ALSO_HOST      a second address; not being able to listen there is no error
+  --also-host ADDRESS   ALSO_HOST      a second address, listened on as soon as that is possible
   --data DIR            DATA           directory of its data; made when missing
   --peers LIST          PEERS          name=URL[|URL...],name=URL...: the services it depends on
   --registry FILE       REGISTRY       service registry to look the peers up in, by their names
-  --pid-file FILE       PID_FILE       where to write its process id; removed at the end
   --demo-controls       DEMO_CONTROLS=1  allow POST /demo/in-flight and POST /demo/fault
-  --own-session                        leave the session of whoever started it
 
 Every service:  GET /health, GET /peers
 auth:           POST /login {\"user\":\"demo\",\"password\":\"demo\"}, GET /session
@@ -134,9 +132,7 @@ pub struct Config {
     pub data: PathBuf,
     pub peers: Vec<Peer>,
     pub registry: Option<PathBuf>,
-    pub pid_file: Option<PathBuf>,
     pub demo_controls: bool,
-    pub own_session: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -190,7 +186,7 @@ pub fn read(
     arguments: impl Iterator<Item = String>,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Command, ConfigError> {
-    const VALUED: [(&str, &str); 9] = [
+    const VALUED: [(&str, &str); 8] = [
         ("--service", "SERVICE"),
         ("--deployment", "DEPLOYMENT"),
         ("--port", "PORT"),
@@ -199,10 +195,9 @@ pub fn read(
         ("--data", "DATA"),
         ("--peers", "PEERS"),
         ("--registry", "REGISTRY"),
-        ("--pid-file", "PID_FILE"),
     ];
     let mut given: Vec<(&'static str, String)> = Vec::new();
-    let (mut health, mut controls, mut own_session) = (false, false, false);
+    let (mut health, mut controls) = (false, false);
     let mut arguments = arguments;
     while let Some(word) = arguments.next() {
         match word.as_str() {
@@ -210,7 +205,6 @@ pub fn read(
             "--version" | "-V" => return Ok(Command::Version),
             "--health" => health = true,
             "--demo-controls" => controls = true,
-            "--own-session" => own_session = true,
             _ => {
                 let (name, inline) = match word.split_once('=') {
                     Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
@@ -259,9 +253,7 @@ pub fn read(
             .into(),
         peers: peers(value("--peers").unwrap_or_default().as_str())?,
         registry: value("--registry").map(PathBuf::from),
-        pid_file: value("--pid-file").map(PathBuf::from),
         demo_controls: controls || environment("DEMO_CONTROLS").as_deref() == Some("1"),
-        own_session,
     })))
 }
 

@@ -92,12 +92,12 @@ fn ask(peer: &Peer, registry: Option<&Result<Value, String>>) -> Value {
     json!({ "name": peer.name, "reachable": false, "error": problem })
 }
 
-/// The value under the peer's name, in a registry of the shape `{"entries":{"trade":{"value":
+/// The value under the peer's name, in a registry of the shape `{"services":{"trade":{"value":
 /// "http://..."}}}` or plainly `{"trade":"http://..."}`.
 fn registered(registry: &Value, name: &str) -> Option<String> {
     let entry = registry
-        .get("entries")
-        .and_then(|entries| entries.get(name))
+        .get("services")
+        .and_then(|services| services.get(name))
         .or_else(|| registry.get(name))?;
     entry
         .as_str()
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn both_shapes_of_a_registry_are_understood() {
         let plain = json!({ "trade": "http://a" });
-        let full = json!({ "entries": { "trade": { "value": "http://b", "revision": 3 } } });
+        let full = json!({ "services": { "trade": { "value": "http://b", "revision": 3 } } });
         assert_eq!(registered(&plain, "trade").unwrap(), "http://a");
         assert_eq!(registered(&full, "trade").unwrap(), "http://b");
         assert_eq!(registered(&full, "data"), None);

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,7 +35,6 @@ pub enum ServeError {
     Data(String, io::Error),
     Listen(SocketAddr, io::Error),
     Http(String),
-    PidFile(String, io::Error),
 }
 
 impl fmt::Display for ServeError {
@@ -49,7 +47,6 @@ impl fmt::Display for ServeError {
                 "cannot listen on {address}: {error}; stop whoever does, or choose another --port"
             ),
             Self::Http(error) => write!(f, "the HTTP server does not start: {error}"),
-            Self::PidFile(path, error) => write!(f, "{path} cannot be written: {error}"),
         }
     }
 }
@@ -75,6 +72,8 @@ struct App {
     faults: Faults,
     /// What a service without rows or orders of its own writes regularly.
     activity: Mutex<Journal>,
+    /// One for each address.
+    servers: Mutex<Vec<Arc<Server>>>,
     active: AtomicUsize,
     draining: AtomicBool,
 }
@@ -82,9 +81,6 @@ struct App {
 /// Runs until a signal ends it.
 pub fn serve(config: Config) -> Result<(), ServeError> {
     let signals = signals::block().map_err(ServeError::Signals)?;
-    if config.own_session {
-        signals::own_session();
-    }
     // The port first: whoever lost it must not touch the data of whoever has it.
     let address = SocketAddr::new(config.host, config.port);
     let listener =
@@ -93,33 +89,20 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
         .local_addr()
         .map_err(|error| ServeError::Listen(address, error))?;
     let app = Arc::new(App::open(config)?);
-    if let Some(path) = &app.config.pid_file {
-        write_pid(path).map_err(|error| ServeError::PidFile(path.display().to_string(), error))?;
-    }
-    let mut servers = vec![http(listener)?];
+    let server = http(listener)?;
     app.log(format!(
         "listening on {address}, data in {}",
         app.config.data.display()
     ));
-    if let Some(host) = app.config.also_host {
-        let also = SocketAddr::new(host, address.port());
-        match TcpListener::bind(also) {
-            Ok(listener) => {
-                servers.push(http(listener)?);
-                app.log(format!("listening on {also}"));
-            }
-            Err(error) => app.log(format!("not listening on {also}: {error}")),
-        }
-    }
-    for server in &servers {
-        for number in 0..WORKERS {
-            let (app, server) = (Arc::clone(&app), Arc::clone(server));
-            std::thread::Builder::new()
-                .name(format!("http-{number}"))
-                .spawn(move || app.work(&server))
-                .map_err(|error| ServeError::Http(error.to_string()))?;
-        }
-    }
+    work(&app, &server)?;
+    let also = app.config.also_host.map(|host| {
+        let (app, place) = (Arc::clone(&app), SocketAddr::new(host, address.port()));
+        std::thread::Builder::new()
+            .name("also".to_owned())
+            .spawn(move || listen_also(&app, place))
+    });
+    also.transpose()
+        .map_err(|error| ServeError::Http(error.to_string()))?;
     let writer = Arc::clone(&app);
     std::thread::Builder::new()
         .name("writer".to_owned())
@@ -139,7 +122,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
         break;
     }
     app.draining.store(true, Ordering::SeqCst);
-    for server in &servers {
+    for server in lock(&app.servers).iter() {
         for _ in 0..WORKERS {
             server.unblock();
         }
@@ -148,9 +131,6 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     while app.active.load(Ordering::SeqCst) > 0 && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(5));
     }
-    if let Some(path) = &app.config.pid_file {
-        let _ = std::fs::remove_file(path);
-    }
     match app.active.load(Ordering::SeqCst) {
         0 => app.log("ended, no request left"),
         left => app.log(format!("ended, {left} requests were cut")),
@@ -158,17 +138,45 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
+/// Starts the threads that answer.
+fn work(app: &Arc<App>, server: &Arc<Server>) -> Result<(), ServeError> {
+    for number in 0..WORKERS {
+        let (app, server) = (Arc::clone(app), Arc::clone(server));
+        std::thread::Builder::new()
+            .name(format!("http-{number}"))
+            .spawn(move || app.work(&server))
+            .map_err(|error| ServeError::Http(error.to_string()))?;
+    }
+    lock(&app.servers).push(Arc::clone(server));
+    Ok(())
+}
+
+/// Listens at a second address as soon as that is possible: the address of a bridge comes with its
+/// container engine, which may start later than this service.
+fn listen_also(app: &Arc<App>, address: SocketAddr) {
+    let mut said = false;
+    while !app.draining.load(Ordering::SeqCst) {
+        let listening = TcpListener::bind(address)
+            .map_err(|error| ServeError::Listen(address, error))
+            .and_then(http)
+            .and_then(|server| work(app, &server));
+        match listening {
+            Ok(()) => {
+                app.log(format!("listening on {address}"));
+                return;
+            }
+            Err(error) if !said => app.log(format!("not yet: {error}")),
+            Err(_) => {}
+        }
+        said = true;
+        std::thread::sleep(Duration::from_secs(2));
+    }
+}
+
 fn http(listener: TcpListener) -> Result<Arc<Server>, ServeError> {
     Server::from_listener(listener, None)
         .map(Arc::new)
         .map_err(|error| ServeError::Http(error.to_string()))
-}
-
-/// Whole or not at all: a reader never sees half a number.
-fn write_pid(path: &Path) -> io::Result<()> {
-    let partial = path.with_extension("partial");
-    std::fs::write(&partial, format!("{}\n", std::process::id()))?;
-    std::fs::rename(partial, path)
 }
 
 impl App {
@@ -190,6 +198,7 @@ impl App {
             role,
             faults: Faults::default(),
             activity: Mutex::new(activity),
+            servers: Mutex::default(),
             active: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             config,
@@ -351,6 +360,7 @@ impl App {
                 "uptime_ms": self.started.elapsed().as_millis() as u64,
                 "status": if failing { "failing" } else { "ok" },
                 "pid": std::process::id(),
+                "data": self.config.data.display().to_string(),
             }),
         )
     }

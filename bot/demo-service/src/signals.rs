@@ -12,9 +12,3 @@ pub fn block() -> nix::Result<SigSet> {
     set.thread_block()?;
     Ok(set)
 }
-
-/// Leaves the caller's session, so that neither its terminal nor its end reaches this process.
-pub fn own_session() {
-    // Fails where the process leads a group already, which is as good.
-    let _ = nix::unistd::setsid();
-}
