@@ -166,7 +166,7 @@ function chip(message, reaction) {
     type: "button",
     class: `chip${vote ? ` vote ${known.look}` : ""}${reaction.mine ? " mine" : ""}`,
     "aria-pressed": String(reaction.mine),
-    "aria-label": `${word}: ${names.length > 0 ? names.join(", ") : "nobody"}${reaction.mine ? ". Press to take it back" : ""}`,
+    "aria-label": `${word} ${reaction.people.length}: ${names.length > 0 ? names.join(", ") : "nobody"}${reaction.mine ? ". Press to take it back" : ""}`,
     "data-tip": tip,
     "data-key": `reaction-${reaction.emoji}`,
     disabled: closed,

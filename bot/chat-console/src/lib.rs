@@ -78,6 +78,7 @@ mod config;
 mod escape;
 mod guard;
 mod health;
+mod html;
 mod markdown;
 mod marks;
 mod platform;

@@ -7,6 +7,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 use serde::Serialize;
 
 use crate::escape::unescape;
+use crate::html::{escape_html, is_web_address};
 use crate::marks::{Mark, with_emoji};
 
 /// A message made ready to be shown.
@@ -474,10 +475,10 @@ impl Writer<'_> {
         };
         self.html.push_str(html);
         match tag {
-            TagEnd::Heading(_) | TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead => {
-                if !self.text.ends_with('\n') {
-                    self.text.push('\n');
-                }
+            TagEnd::Heading(_) | TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead
+                if !self.text.ends_with('\n') =>
+            {
+                self.text.push('\n');
             }
             TagEnd::TableCell => self.text.push('\t'),
             TagEnd::List(_) | TagEnd::CodeBlock | TagEnd::Table | TagEnd::BlockQuote(_)
@@ -501,27 +502,6 @@ fn is_closed(line: &[Event<'_>]) -> bool {
         .filter(|event| matches!(event, Event::End(_)))
         .count();
     starts == ends
-}
-
-/// The only addresses that become links.
-fn is_web_address(url: &str) -> bool {
-    let lower = url.to_ascii_lowercase();
-    (lower.starts_with("https://") || lower.starts_with("http://"))
-        && !url.chars().any(|c| c.is_control() || c.is_whitespace())
-}
-
-/// Makes text harmless in HTML, in text and in a quoted attribute.
-pub(crate) fn escape_html(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
 }
 
 #[cfg(test)]

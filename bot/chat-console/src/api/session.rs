@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{Actor, Body, Refusal, Served, Visitor};
 use crate::config::Access;
-use crate::markdown::escape_html;
+use crate::html::escape_html;
 use crate::marks::EMOJI;
 use crate::view::PersonView;
 use crate::{Console, assets, guard};

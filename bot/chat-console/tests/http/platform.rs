@@ -84,7 +84,7 @@ async fn reactions_are_those_of_people_and_offers_come_and_go() {
     };
     assert_eq!(
         house.console.reactions("ops", &id).await.unwrap(),
-        [standing.clone()]
+        std::slice::from_ref(&standing)
     );
     message.reactions.clear();
     house.console.edit(&id, &message).await.unwrap();
