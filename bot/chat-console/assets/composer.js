@@ -84,6 +84,7 @@ function refresh() {
 
 function show(isOpen) {
   $("suggestions").hidden = !isOpen;
+  $("text").setAttribute("aria-expanded", String(isOpen));
   if (!isOpen) $("text").removeAttribute("aria-activedescendant");
 }
 

@@ -166,15 +166,15 @@ function chip(message, reaction) {
     type: "button",
     class: `chip${vote ? ` vote ${known.look}` : ""}${reaction.mine ? " mine" : ""}`,
     "aria-pressed": String(reaction.mine),
-    "aria-label": `${word} ${reaction.people.length}: ${names.length > 0 ? names.join(", ") : "nobody"}${reaction.mine ? ". Press to take it back" : ""}`,
     "data-tip": tip,
     "data-key": `reaction-${reaction.emoji}`,
     disabled: closed,
     onclick: (event) => react(event.currentTarget, message, reaction.emoji, !reaction.mine),
   },
-  known ? icon(known.icon) : h("span", { class: "sign" }, reaction.sign ?? `:${reaction.emoji}:`),
-  vote ? h("span", {}, known.word) : null,
-  h("b", {}, String(reaction.people.length)));
+  known ? icon(known.icon) : h("span", { class: "sign", "aria-hidden": "true" }, reaction.sign ?? `:${reaction.emoji}:`),
+  h("span", { class: vote ? "" : "sr-only" }, `${word} `),
+  h("b", {}, String(reaction.people.length)),
+  names.length > 0 ? h("span", { class: "sr-only" }, `: ${names.join(", ")}`) : null);
 }
 
 async function react(element, message, emoji, on) {
