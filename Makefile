@@ -2,6 +2,8 @@
 
 ARGS ?=
 CARGO ?= cargo
+# Tests that need Docker fail where there is none; they are never skipped.
+export ROLLBOT_REQUIRE_DOCKER = 1
 
 .PHONY: help demo test crash bench check fmt clippy docs clean-demo
 

@@ -58,21 +58,36 @@ impl Bot {
     /// What is not as it must be, and where.
     pub async fn open(materials: Materials) -> anyhow::Result<Self> {
         let lock = lock(&materials.state_directory)?;
-        let Materials { store, clock, catalogue, .. } = materials;
+        let Materials {
+            store,
+            clock,
+            catalogue,
+            ..
+        } = materials;
         let catalogue = Arc::new(catalogue);
         let console = match materials.console {
             Some(config) => {
                 let people = catalogue.people.clone();
-                Some(Console::new(config, materials.console_store, people, clock.clone())?)
+                Some(Console::new(
+                    config,
+                    materials.console_store,
+                    people,
+                    clock.clone(),
+                )?)
             }
             None => None,
         };
-        let platforms: Vec<Arc<dyn ChatPlatform>> =
-            console.iter().map(|console| console.clone() as Arc<dyn ChatPlatform>).collect();
+        let platforms: Vec<Arc<dyn ChatPlatform>> = console
+            .iter()
+            .map(|console| console.clone() as Arc<dyn ChatPlatform>)
+            .collect();
         let mut templates = Templates::load(materials.templates.as_deref())?;
         for platform in &platforms {
             let escape = platform.clone();
-            templates.add_platform(platform.name(), Arc::new(move |text: &str| escape.escape(text)));
+            templates.add_platform(
+                platform.name(),
+                Arc::new(move |text: &str| escape.escape(text)),
+            );
         }
         let templates = Arc::new(templates);
         let components: Vec<_> = rollbot_plugins::components()
@@ -80,9 +95,14 @@ impl Bot {
             .map(|component| (component.name, component.bytes))
             .collect();
         let engine = Engine::new(materials.engine)?;
-        let workshop =
-            Workshop::open(engine, materials.hosts, clock.clone(), store.clone(), &components)
-                .await?;
+        let workshop = Workshop::open(
+            engine,
+            materials.hosts,
+            clock.clone(),
+            store.clone(),
+            &components,
+        )
+        .await?;
         let outbox = Outbox::new(
             store.clone(),
             clock.clone(),
@@ -107,19 +127,26 @@ impl Bot {
         ));
         let console_listener = match &console {
             Some(console) => Some(
-                tokio::net::TcpListener::bind(console.config().listen).await.with_context(|| {
-                    format!("the console cannot listen on {}", console.config().listen)
-                })?,
+                tokio::net::TcpListener::bind(console.config().listen)
+                    .await
+                    .with_context(|| {
+                        format!("the console cannot listen on {}", console.config().listen)
+                    })?,
             ),
             None => None,
         };
-        let address =
-            console_listener.as_ref().map(|listener| listener.local_addr()).transpose()?;
+        let address = console_listener
+            .as_ref()
+            .map(|listener| listener.local_addr())
+            .transpose()?;
         let socket = materials.control_socket;
         let listener = bind(&socket)
             .with_context(|| format!("the control socket {} cannot be opened", socket.display()))?;
         let control = ControlServer::new(desk.clone(), console.clone(), listener, socket);
-        let health = Arc::new(Readiness { store: store.clone(), outbox: outbox.clone() });
+        let health = Arc::new(Readiness {
+            store: store.clone(),
+            outbox: outbox.clone(),
+        });
         Ok(Self {
             store,
             conductor,
@@ -149,7 +176,9 @@ impl Bot {
                     let until = async move {
                         let _ = stopped.wait_for(|stop| *stop).await;
                     };
-                    console.serve(listener, self.desk.clone(), self.health.clone(), until).await
+                    console
+                        .serve(listener, self.desk.clone(), self.health.clone(), until)
+                        .await
                 }
                 _ => {
                     let mut stopped = stopped.clone();
@@ -207,7 +236,10 @@ struct Readiness {
 #[async_trait]
 impl Health for Readiness {
     async fn live(&self) -> HealthReport {
-        HealthReport { ok: true, details: serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }) }
+        HealthReport {
+            ok: true,
+            details: serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }),
+        }
     }
 
     async fn ready(&self) -> HealthReport {

@@ -45,7 +45,10 @@ pub struct Reply {
 
 impl Reply {
     pub fn say(text: impl Into<String>) -> Self {
-        Self { text: text.into(), ..Self::default() }
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
     }
 
     #[must_use]
@@ -103,7 +106,14 @@ impl Desk {
         templates: Arc<Templates>,
     ) -> Self {
         let services = catalogue.names();
-        Self { store, clock, catalogue, conductor, templates, services }
+        Self {
+            store,
+            clock,
+            catalogue,
+            conductor,
+            templates,
+            services,
+        }
     }
 
     /// The person behind an account.
@@ -121,25 +131,43 @@ impl Desk {
 
     async fn handle(&self, event: ChatEvent) -> Handled {
         match event {
-            ChatEvent::Command { key, account, channel, text } => {
+            ChatEvent::Command {
+                key,
+                account,
+                channel,
+                text,
+            } => {
                 let person = self.person(&account)?;
                 let command = match parse(&text, &self.services) {
                     Ok(command) => command,
                     // Marked in a block, where columns stay columns.
                     Err(error) => {
                         let block = Some(error.to_string());
-                        return Ok(Some(Reply { block, ..Reply::default() }));
+                        return Ok(Some(Reply {
+                            block,
+                            ..Reply::default()
+                        }));
                     }
                 };
-                let origin = Origin { platform: account.platform.clone(), channel };
+                let origin = Origin {
+                    platform: account.platform.clone(),
+                    channel,
+                };
                 self.command(key, person, origin, command).await
             }
-            ChatEvent::Reaction { key, account, message, emoji, on } => {
-                handlers::vote::reaction(self, key, &account, &message, &emoji, on).await
-            }
-            ChatEvent::Button { key, account, message, choice } => {
-                handlers::answer::button(self, key, &account, &message, &choice).await
-            }
+            ChatEvent::Reaction {
+                key,
+                account,
+                message,
+                emoji,
+                on,
+            } => handlers::vote::reaction(self, key, &account, &message, &emoji, on).await,
+            ChatEvent::Button {
+                key,
+                account,
+                message,
+                choice,
+            } => handlers::answer::button(self, key, &account, &message, &choice).await,
         }
     }
 
@@ -151,14 +179,27 @@ impl Desk {
         command: Command,
     ) -> Handled {
         match command {
-            Command::Rollback { service, reason, dry_run } => {
+            Command::Rollback {
+                service,
+                reason,
+                dry_run,
+            } => {
                 let reason = reason.map(Reason::into_string);
-                let request = handlers::rollback::Request { service, reason, dry_run, origin };
+                let request = handlers::rollback::Request {
+                    service,
+                    reason,
+                    dry_run,
+                    origin,
+                };
                 handlers::rollback::handle(self, key, person, request).await
             }
             Command::Plan { service } => {
-                let request =
-                    handlers::rollback::Request { service, reason: None, dry_run: true, origin };
+                let request = handlers::rollback::Request {
+                    service,
+                    reason: None,
+                    dry_run: true,
+                    origin,
+                };
                 handlers::rollback::handle(self, key, person, request).await
             }
             Command::Status { operation } => handlers::status::handle(self, operation).await,
@@ -172,9 +213,10 @@ impl Desk {
                 let reason = reason.map(Reason::into_string);
                 handlers::unlock::handle(self, key, person, service, reason).await
             }
-            Command::Help { topic } => {
-                Ok(Some(Reply { block: Some(help(topic, &self.services)), ..Reply::default() }))
-            }
+            Command::Help { topic } => Ok(Some(Reply {
+                block: Some(help(topic, &self.services)),
+                ..Reply::default()
+            })),
         }
     }
 
@@ -218,7 +260,10 @@ impl Desk {
             }
             body.push_str(&fenced(block));
         }
-        Answer { body, private: !reply.public }
+        Answer {
+            body,
+            private: !reply.public,
+        }
     }
 }
 
@@ -226,15 +271,17 @@ const LATE: &str = "The store has not answered within two seconds, so it is not 
 
 /// A code block which nothing inside can close: the fence is longer than any run of backticks.
 fn fenced(text: &str) -> String {
-    let longest = text
-        .split(|c| c != '`')
-        .map(str::len)
-        .max()
-        .unwrap_or(0);
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat((longest + 1).max(3));
     let text: String = text
         .chars()
-        .map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c })
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
         .collect();
     format!("{fence}\n{}\n{fence}", text.trim_end())
 }
@@ -257,7 +304,11 @@ impl Dispatch for Desk {
     fn completions(&self) -> Vec<Completion> {
         completions(&self.services)
             .into_iter()
-            .map(|line| Completion { text: line.text, rest: line.rest, about: line.about })
+            .map(|line| Completion {
+                text: line.text,
+                rest: line.rest,
+                about: line.about,
+            })
             .collect()
     }
 }

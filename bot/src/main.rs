@@ -7,7 +7,10 @@ use owo_colors::OwoColorize as _;
 
 fn main() -> ExitCode {
     let cli = rollbot::cli::Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             anstream::eprintln!("{} no runtime: {error}", "error:".red().bold());

@@ -49,8 +49,11 @@ impl Parts {
     /// # Errors
     /// A part that cannot be set up as configured.
     pub fn from_config(config: &Config) -> anyhow::Result<Self> {
-        let secrets: Vec<String> =
-            config.secrets.values().map(|secret| secret.reveal().to_owned()).collect();
+        let secrets: Vec<String> = config
+            .secrets
+            .values()
+            .map(|secret| secret.reveal().to_owned())
+            .collect();
         let by_name = config
             .secrets
             .iter()
@@ -67,7 +70,11 @@ impl Parts {
                 })),
                 directory: config.backup.directory.clone(),
             },
-            prober: Arc::new(probe::Prober::new(probe::Settings::default(), by_name, redactor)?),
+            prober: Arc::new(probe::Prober::new(
+                probe::Settings::default(),
+                by_name,
+                redactor,
+            )?),
             registry: match &config.registry {
                 config::Registry::JsonFile { path } => {
                     Arc::new(registry::JsonFileRegistry::new(path))
@@ -91,7 +98,10 @@ fn service_manager(process: &config::Process) -> process::ServiceManager {
     match process {
         config::Process::Auto => process::ServiceManager::Auto,
         config::Process::Systemd { bus } => process::ServiceManager::Systemd { bus: bus.clone() },
-        config::Process::Commands { state_directory, units } => process::ServiceManager::Commands {
+        config::Process::Commands {
+            state_directory,
+            units,
+        } => process::ServiceManager::Commands {
             state_directory: state_directory.clone(),
             units: units
                 .iter()
@@ -177,7 +187,10 @@ fn console_of(
         (None, config::Access::Login) => Access::Login,
         (None, config::Access::TrustedHeader { header, from }) => Access::TrustedHeader {
             header: header.clone(),
-            from: from.iter().map(|network| network.parse()).collect::<Result<_, _>>()?,
+            from: from
+                .iter()
+                .map(|network| network.parse())
+                .collect::<Result<_, _>>()?,
         },
     };
     Ok(ConsoleConfig {
@@ -194,7 +207,10 @@ fn console_of(
             .collect(),
         access,
         title: config.bot.name.clone(),
-        product: vec![format!("Rollbacks of {}, driven from here.", config.bot.product)],
+        product: vec![format!(
+            "Rollbacks of {}, driven from here.",
+            config.bot.product
+        )],
     })
 }
 
@@ -226,9 +242,15 @@ pub fn log_to_stderr(config: &Config, format: Option<LogFormat>) {
     };
     let level = config.log.level.as_str();
     let filter = EnvFilter::try_from_env("ROLLBOT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second subscriber is refused; the first one is as good.
-    let _ = if json { builder.json().try_init() } else { builder.compact().try_init() };
+    let _ = if json {
+        builder.json().try_init()
+    } else {
+        builder.compact().try_init()
+    };
 }
 
 /// Completes when the process is asked to end, by SIGTERM or by Ctrl-C.

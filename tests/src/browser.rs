@@ -59,7 +59,11 @@ impl Browser {
             Ok(Some(client))
         })
         .await?;
-        Ok(Self { client, _driver: driver, _profile: profile })
+        Ok(Self {
+            client,
+            _driver: driver,
+            _profile: profile,
+        })
     }
 
     /// Waits for an element and returns its text.

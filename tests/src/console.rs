@@ -57,24 +57,30 @@ impl Visitor {
     /// # Errors
     /// No client can be made.
     pub fn new(base: &str, person: &str) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(15))
-            .build()?;
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), person: person.to_owned(), http })
+        let http = client(Duration::from_secs(15))?;
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            person: person.to_owned(),
+            http,
+        })
     }
 
     /// The same console, as somebody else.
     #[must_use]
     pub fn acting_as(&self, person: &str) -> Self {
-        Self { person: person.to_owned(), ..self.clone() }
+        Self {
+            person: person.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// # Errors
     /// The console refuses, or does not answer.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let request =
-            self.http.get(format!("{}{path}", self.base)).header("rollbot-act-as", &self.person);
+        let request = self
+            .http
+            .get(format!("{}{path}", self.base))
+            .header("rollbot-act-as", &self.person);
         answered(request.send().await?, path).await
     }
 
@@ -95,17 +101,28 @@ impl Visitor {
     pub async fn types(&self, channel: &str, text: &str) -> anyhow::Result<Option<Message>> {
         let body = json!({ "channel": channel, "text": text, "client_id": client_id() });
         let answer = self.post("/api/messages", &body).await?;
-        Ok(serde_json::from_value(answer.get("answer").cloned().unwrap_or_default())?)
+        Ok(serde_json::from_value(
+            answer.get("answer").cloned().unwrap_or_default(),
+        )?)
     }
 
     /// Puts a reaction on, or takes it off. Returns what it is answered, if it is.
     ///
     /// # Errors
     /// The console refuses, or does not answer.
-    pub async fn reacts(&self, message: i64, emoji: &str, on: bool) -> anyhow::Result<Option<Message>> {
+    pub async fn reacts(
+        &self,
+        message: i64,
+        emoji: &str,
+        on: bool,
+    ) -> anyhow::Result<Option<Message>> {
         let body = json!({ "emoji": emoji, "on": on, "client_id": client_id() });
-        let answer = self.post(&format!("/api/messages/{message}/reactions"), &body).await?;
-        Ok(serde_json::from_value(answer.get("answer").cloned().unwrap_or_default())?)
+        let answer = self
+            .post(&format!("/api/messages/{message}/reactions"), &body)
+            .await?;
+        Ok(serde_json::from_value(
+            answer.get("answer").cloned().unwrap_or_default(),
+        )?)
     }
 
     /// Presses a button.
@@ -116,7 +133,9 @@ impl Visitor {
         let body = json!({ "client_id": client_id() });
         let path = format!("/api/messages/{message}/buttons/{key}");
         let answer = self.post(&path, &body).await?;
-        Ok(serde_json::from_value(answer.get("answer").cloned().unwrap_or_default())?)
+        Ok(serde_json::from_value(
+            answer.get("answer").cloned().unwrap_or_default(),
+        )?)
     }
 
     /// All messages this person sees.
@@ -125,7 +144,10 @@ impl Visitor {
     /// The console refuses, or does not answer.
     pub async fn sees(&self) -> anyhow::Result<Vec<Message>> {
         let answer = self.get("/api/messages").await?;
-        let messages = answer.get("messages").cloned().context("no messages in the answer")?;
+        let messages = answer
+            .get("messages")
+            .cloned()
+            .context("no messages in the answer")?;
         Ok(serde_json::from_value(messages)?)
     }
 
@@ -156,6 +178,19 @@ impl Visitor {
             }
         }
     }
+}
+
+/// An HTTP client for addresses of this machine.
+///
+/// # Errors
+/// None can be made.
+pub fn client(timeout: Duration) -> anyhow::Result<reqwest::Client> {
+    // Refused when there is one already, which is just as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .timeout(timeout)
+        .build()?)
 }
 
 async fn answered(response: reqwest::Response, path: &str) -> anyhow::Result<Value> {

@@ -45,7 +45,9 @@ impl Plan {
     pub fn from_environment() -> anyhow::Result<Self> {
         let at = match std::env::var("ROLLBOT_CRASH_AT") {
             Ok(text) => {
-                let (number, side) = text.split_once(':').context("ROLLBOT_CRASH_AT is written as 17:before")?;
+                let (number, side) = text
+                    .split_once(':')
+                    .context("ROLLBOT_CRASH_AT is written as 17:before")?;
                 let side = match side {
                     "before" => Side::Before,
                     "after" => Side::After,
@@ -55,7 +57,10 @@ impl Plan {
             }
             Err(_) => None,
         };
-        Ok(Self { at, count: std::env::var_os("ROLLBOT_COUNT_COMMITS").map(PathBuf::from) })
+        Ok(Self {
+            at,
+            count: std::env::var_os("ROLLBOT_COUNT_COMMITS").map(PathBuf::from),
+        })
     }
 }
 
@@ -68,7 +73,11 @@ pub struct CrashingStore {
 
 impl CrashingStore {
     pub fn new(inner: Arc<dyn Store>, plan: Plan) -> Self {
-        Self { inner, plan, commits: AtomicU64::new(0) }
+        Self {
+            inner,
+            plan,
+            commits: AtomicU64::new(0),
+        }
     }
 
     fn before(&self, what: &str) -> u64 {
@@ -90,7 +99,8 @@ impl CrashingStore {
 
     fn die(&self, number: u64, side: Side) {
         if self.plan.at == Some((number, side)) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+            let _ =
+                nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
             // The signal is on its way; nothing else may happen meanwhile.
             loop {
                 std::thread::park();
@@ -102,11 +112,18 @@ impl CrashingStore {
 /// What kind of boundary a batch is: its first telling write.
 fn kind(batch: &Batch) -> String {
     let of = |write: &Write| match write {
-        Write::Journal { change: JournalWrite::Intent { entry, .. }, .. } => {
-            Some(format!("intent-{}", entry.function))
-        }
-        Write::Journal { change: JournalWrite::Outcome { .. }, .. } => Some("outcome".to_owned()),
-        Write::Journal { change: JournalWrite::Again { .. }, .. } => Some("again".to_owned()),
+        Write::Journal {
+            change: JournalWrite::Intent { entry, .. },
+            ..
+        } => Some(format!("intent-{}", entry.function)),
+        Write::Journal {
+            change: JournalWrite::Outcome { .. },
+            ..
+        } => Some("outcome".to_owned()),
+        Write::Journal {
+            change: JournalWrite::Again { .. },
+            ..
+        } => Some("again".to_owned()),
         Write::State { state, .. } => Some(format!("state-{state}")),
         Write::Vote(_) => Some("vote".to_owned()),
         Write::Unvote(_) => Some("unvote".to_owned()),
@@ -114,7 +131,11 @@ fn kind(batch: &Batch) -> String {
         Write::Unlock { .. } => Some("unlock".to_owned()),
         _ => None,
     };
-    batch.writes.iter().find_map(of).unwrap_or_else(|| "messages".to_owned())
+    batch
+        .writes
+        .iter()
+        .find_map(of)
+        .unwrap_or_else(|| "messages".to_owned())
 }
 
 macro_rules! commit {
@@ -134,7 +155,11 @@ impl Store for CrashingStore {
         event: EventKey,
         with: WithNumber<'_>,
     ) -> Result<OperationId, StoreError> {
-        commit!(self, "request", self.inner.create_operation(new, event, with))
+        commit!(
+            self,
+            "request",
+            self.inner.create_operation(new, event, with)
+        )
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
@@ -157,7 +182,11 @@ impl Store for CrashingStore {
         self.inner.votes(operation).await
     }
 
-    async fn journal(&self, operation: OperationId, phase: Phase) -> Result<Vec<Entry>, StoreError> {
+    async fn journal(
+        &self,
+        operation: OperationId,
+        phase: Phase,
+    ) -> Result<Vec<Entry>, StoreError> {
         self.inner.journal(operation, phase).await
     }
 
@@ -203,7 +232,9 @@ impl Store for CrashingStore {
         channel: &str,
         message_ref: &str,
     ) -> Result<Option<OutboxRow>, StoreError> {
-        self.inner.outbox_by_message(platform, channel, message_ref).await
+        self.inner
+            .outbox_by_message(platform, channel, message_ref)
+            .await
     }
 
     async fn outbox_of(&self, operation: OperationId) -> Result<Vec<OutboxRow>, StoreError> {
@@ -217,7 +248,11 @@ impl Store for CrashingStore {
         message_ref: &str,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        commit!(self, "delivered", self.inner.outbox_delivered(id, revision, message_ref, at))
+        commit!(
+            self,
+            "delivered",
+            self.inner.outbox_delivered(id, revision, message_ref, at)
+        )
     }
 
     async fn outbox_failed(
@@ -227,7 +262,11 @@ impl Store for CrashingStore {
         next_at: Timestamp,
         abandon: bool,
     ) -> Result<(), StoreError> {
-        commit!(self, "not-delivered", self.inner.outbox_failed(id, error, next_at, abandon))
+        commit!(
+            self,
+            "not-delivered",
+            self.inner.outbox_failed(id, error, next_at, abandon)
+        )
     }
 
     async fn keep_component(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {

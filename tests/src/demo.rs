@@ -43,8 +43,13 @@ impl Demo {
     pub async fn start(binary: &str, engine: Engine) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("rollbot-demo-").tempdir()?;
         let port = free_port()?;
-        let mut demo =
-            Self { binary: binary.into(), directory, engine, port, child: None };
+        let mut demo = Self {
+            binary: binary.into(),
+            directory,
+            engine,
+            port,
+            child: None,
+        };
         demo.begin().await?;
         Ok(demo)
     }
@@ -79,12 +84,20 @@ impl Demo {
     /// # Errors
     /// It does not start; with its log.
     pub async fn begin(&mut self) -> anyhow::Result<()> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log())?;
         let child = Command::new(&self.binary)
             .arg("demo")
             .arg("--directory")
             .arg(self.directory.path())
-            .args(["--engine", self.engine.argument(), "--port", &self.port.to_string()])
+            .args([
+                "--engine",
+                self.engine.argument(),
+                "--port",
+                &self.port.to_string(),
+            ])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -155,5 +168,7 @@ impl Drop for Demo {
 /// # Errors
 /// There is none.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?
+        .local_addr()?
+        .port())
 }

@@ -22,7 +22,10 @@ pub struct Seen {
 /// # Errors
 /// It cannot be looked at.
 pub fn look(directory: &Path) -> anyhow::Result<Seen> {
-    Ok(Seen { archives: archives(&directory.join("backups"))?, ..look_without_archives(directory)? })
+    Ok(Seen {
+        archives: archives(&directory.join("backups"))?,
+        ..look_without_archives(directory)?
+    })
 }
 
 /// The port of `trade`.
@@ -31,7 +34,10 @@ pub fn look(directory: &Path) -> anyhow::Result<Seen> {
 /// There is no world.
 pub fn port(directory: &Path) -> anyhow::Result<u16> {
     let record = read_json(&directory.join("world.json"))?;
-    let base = record.get("port-base").and_then(Value::as_u64).context("no port-base in world.json")?;
+    let base = record
+        .get("port-base")
+        .and_then(Value::as_u64)
+        .context("no port-base in world.json")?;
     Ok(u16::try_from(base + 3)?)
 }
 
@@ -57,7 +63,11 @@ pub fn look_without_archives(directory: &Path) -> anyhow::Result<Seen> {
         .and_then(Value::as_str)
         .context("no trade in registry.json")?
         .replace(&port.to_string(), "PORT");
-    Ok(Seen { deployment: deployment(port), registry, archives: Vec::new() })
+    Ok(Seen {
+        deployment: deployment(port),
+        registry,
+        archives: Vec::new(),
+    })
 }
 
 fn read_json(path: &Path) -> anyhow::Result<Value> {
@@ -69,7 +79,9 @@ fn read_json(path: &Path) -> anyhow::Result<Value> {
 fn deployment(port: u16) -> Option<String> {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(3))).ok()?;
+    stream
+        .set_read_timeout(Some(std::time::Duration::from_secs(3)))
+        .ok()?;
     stream
         .write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .ok()?;
@@ -86,18 +98,32 @@ fn archives(directory: &Path) -> anyhow::Result<Vec<String>> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(directory).with_context(|| directory.display().to_string())? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if name.starts_with('.') {
             bail!("{name} was left half written");
         }
         if !name.ends_with(".tar.zst") {
             continue;
         }
-        let listed = Command::new("tar").arg("--zstd").arg("-tf").arg(&path).output()?;
+        let listed = Command::new("tar")
+            .arg("--zstd")
+            .arg("-tf")
+            .arg(&path)
+            .output()?;
         if !listed.status.success() {
-            bail!("{name} cannot be read: {}", String::from_utf8_lossy(&listed.stderr));
+            bail!(
+                "{name} cannot be read: {}",
+                String::from_utf8_lossy(&listed.stderr)
+            );
         }
-        let mut files: Vec<_> = String::from_utf8(listed.stdout)?.lines().map(str::to_owned).collect();
+        let mut files: Vec<_> = String::from_utf8(listed.stdout)?
+            .lines()
+            .map(str::to_owned)
+            .collect();
         files.sort();
         all.push(files.join("\n"));
     }

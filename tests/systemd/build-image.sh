@@ -5,7 +5,8 @@
 set -eu
 
 tag=rollbot-systemd:1
-mirror=${ROLLBOT_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# The mirror that this machine's own packages come from.
+mirror=${ROLLBOT_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -v security | head -n 1)}
 
 # Two test runs may begin together: the second one waits for the first one's image.
 exec 9>"${TMPDIR:-/tmp}/rollbot-systemd-image.lock"

@@ -31,10 +31,23 @@ struct End {
 /// Runs the unattended demo in this directory; `None` if it killed itself as it was told.
 async fn run(directory: &Path, environment: &[(&str, String)]) -> anyhow::Result<Option<End>> {
     let child = Command::new(BINARY)
-        .args(["demo", "--unattended", "--json", "--keep", "--engine", "stand-in", "--port", "0"])
+        .args([
+            "demo",
+            "--unattended",
+            "--json",
+            "--keep",
+            "--engine",
+            "stand-in",
+            "--port",
+            "0",
+        ])
         .arg("--directory")
         .arg(directory)
-        .envs(environment.iter().map(|(name, value)| (*name, value.as_str())))
+        .envs(
+            environment
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        )
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(Duration::from_secs(180), child)
@@ -60,21 +73,46 @@ async fn run(directory: &Path, environment: &[(&str, String)]) -> anyhow::Result
 fn end(directory: &Path, report: &[u8]) -> anyhow::Result<End> {
     let report: serde_json::Value = serde_json::from_slice(report)?;
     let text = |value: &serde_json::Value, key: &str| {
-        value.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+        value
+            .get(key)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
-    let list = |key: &str| report.get(key).and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+    let list = |key: &str| {
+        report
+            .get(key)
+            .and_then(serde_json::Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
     let told = list("notifications")
         .iter()
         .filter(|told| text(told, "about") != "detail")
-        .map(|told| format!("{} to {}: {}", text(told, "template"), text(told, "channel"), told.get("delivered") == Some(&true.into())))
+        .map(|told| {
+            format!(
+                "{} to {}: {}",
+                text(told, "template"),
+                text(told, "channel"),
+                told.get("delivered") == Some(&true.into())
+            )
+        })
         .collect();
     let port = world::port(directory)?.to_string();
-    let targets = report.get("targets").cloned().unwrap_or_default().to_string().replace(&port, "PORT");
+    let targets = report
+        .get("targets")
+        .cloned()
+        .unwrap_or_default()
+        .to_string()
+        .replace(&port, "PORT");
     let project = world::project(directory)?;
     Ok(End {
         state: text(&report, "state"),
         approvals: report.get("approvals").cloned().unwrap_or_default(),
-        steps: list("steps").iter().map(|step| format!("{} {}", text(step, "name"), text(step, "state"))).collect(),
+        steps: list("steps")
+            .iter()
+            .map(|step| format!("{} {}", text(step, "name"), text(step, "state")))
+            .collect(),
         targets: targets.replace(&project, "PROJECT").into(),
         told,
         seen: world::look(directory)?,
@@ -82,13 +120,19 @@ fn end(directory: &Path, report: &[u8]) -> anyhow::Result<End> {
 }
 
 async fn clean(directory: &Path) -> anyhow::Result<()> {
-    Command::new(BINARY).args(["demo", "--clean", "--directory"]).arg(directory).output().await?;
+    Command::new(BINARY)
+        .args(["demo", "--clean", "--directory"])
+        .arg(directory)
+        .output()
+        .await?;
     Ok(())
 }
 
 /// A world of its own for each run: kill, start again, compare, remove.
 async fn crashed_at(number: u64, side: Side, undisturbed: &End) -> anyhow::Result<()> {
-    let directory = tempfile::Builder::new().prefix("rollbot-crash-").tempdir()?;
+    let directory = tempfile::Builder::new()
+        .prefix("rollbot-crash-")
+        .tempdir()?;
     let at = format!("{number}:{}", side.name());
     let first = run(directory.path(), &[("ROLLBOT_CRASH_AT", at.clone())]).await;
     let again = match first {
@@ -102,7 +146,10 @@ async fn crashed_at(number: u64, side: Side, undisturbed: &End) -> anyhow::Resul
     };
     clean(directory.path()).await?;
     let again = again.with_context(|| format!("killed {at}"))?;
-    ensure!(again == *undisturbed, "killed {at}:\n{again:#?}\nundisturbed:\n{undisturbed:#?}");
+    ensure!(
+        again == *undisturbed,
+        "killed {at}:\n{again:#?}\nundisturbed:\n{undisturbed:#?}"
+    );
     Ok(())
 }
 
@@ -111,14 +158,19 @@ struct Dice(u64);
 
 impl Dice {
     fn next(&mut self, below: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap_or(0) % below.max(1)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_around_any_commit_it_ends_as_if_undisturbed() -> anyhow::Result<()> {
-    let directory = tempfile::Builder::new().prefix("rollbot-crash-").tempdir()?;
+    let directory = tempfile::Builder::new()
+        .prefix("rollbot-crash-")
+        .tempdir()?;
     let count = directory.path().join("commits");
     let undisturbed = run(
         directory.path(),
@@ -140,23 +192,43 @@ async fn killed_around_any_commit_it_ends_as_if_undisturbed() -> anyhow::Result<
         all.push(number);
     }
     ensure!(all.len() > 50, "only {} commits were counted", all.len());
-    let points: Vec<(u64, Side)> = if std::env::var("ROLLBOT_CRASH_POINTS").is_ok_and(|points| points == "all") {
-        all.iter().flat_map(|&number| [(number, Side::Before), (number, Side::After)]).collect()
-    } else {
-        let seed = std::env::var("ROLLBOT_CRASH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-        let mut dice = Dice(seed);
-        kinds
-            .values()
-            .filter_map(|numbers| {
-                let number = *numbers.get(dice.next(numbers.len()))?;
-                let side = if dice.next(2) == 0 { Side::Before } else { Side::After };
-                Some((number, side))
-            })
-            .collect()
-    };
-    println!("{} commits of {} kinds, {} points", all.len(), kinds.len(), points.len());
+    let points: Vec<(u64, Side)> =
+        if std::env::var("ROLLBOT_CRASH_POINTS").is_ok_and(|points| points == "all") {
+            all.iter()
+                .flat_map(|&number| [(number, Side::Before), (number, Side::After)])
+                .collect()
+        } else {
+            let seed = std::env::var("ROLLBOT_CRASH_SEED")
+                .ok()
+                .and_then(|seed| seed.parse().ok())
+                .unwrap_or(1);
+            let mut dice = Dice(seed);
+            kinds
+                .values()
+                .filter_map(|numbers| {
+                    let number = *numbers.get(dice.next(numbers.len()))?;
+                    let side = if dice.next(2) == 0 {
+                        Side::Before
+                    } else {
+                        Side::After
+                    };
+                    Some((number, side))
+                })
+                .collect()
+        };
+    println!(
+        "{} commits of {} kinds, {} points",
+        all.len(),
+        kinds.len(),
+        points.len()
+    );
     for (index, &(number, side)) in points.iter().enumerate() {
-        println!("{} of {}: {} commit {number}", index + 1, points.len(), side.name());
+        println!(
+            "{} of {}: {} commit {number}",
+            index + 1,
+            points.len(),
+            side.name()
+        );
         crashed_at(number, side, &undisturbed).await?;
     }
     Ok(())

@@ -25,10 +25,18 @@ async fn the_unattended_demo_reports_one_json_object_and_success() -> anyhow::Re
             .as_array()
             .into_iter()
             .flatten()
-            .filter_map(|step| Some((step.get("name")?.as_str()?.to_owned(), step.get("state")?.as_str()?.to_owned())))
+            .filter_map(|step| {
+                Some((
+                    step.get("name")?.as_str()?.to_owned(),
+                    step.get("state")?.as_str()?.to_owned(),
+                ))
+            })
             .collect();
         let names: Vec<_> = steps.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["prepare", "stop", "back-up", "start", "verify", "switch"]);
+        assert_eq!(
+            names,
+            ["prepare", "stop", "back-up", "start", "verify", "switch"]
+        );
         assert!(steps.iter().all(|(_, state)| state == "done"), "{steps:?}");
         let undelivered = at("/notifications")
             .as_array()

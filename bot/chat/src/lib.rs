@@ -15,11 +15,27 @@ use rollbot_core::{EventKey, PersonId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChatEvent {
     /// Somebody typed a slash command: `/rollback trade reason: orders failing`.
-    Command { key: EventKey, account: Account, channel: String, text: String },
+    Command {
+        key: EventKey,
+        account: Account,
+        channel: String,
+        text: String,
+    },
     /// A reaction was put on a message or taken off it.
-    Reaction { key: EventKey, account: Account, message: MessageAt, emoji: String, on: bool },
+    Reaction {
+        key: EventKey,
+        account: Account,
+        message: MessageAt,
+        emoji: String,
+        on: bool,
+    },
     /// A button under a message was pressed.
-    Button { key: EventKey, account: Account, message: MessageAt, choice: String },
+    Button {
+        key: EventKey,
+        account: Account,
+        message: MessageAt,
+        choice: String,
+    },
 }
 
 /// Where a message is.
@@ -92,7 +108,10 @@ pub struct StandingReaction {
 pub enum SendError {
     /// Try again, not before `after` where the platform said so.
     #[error("{why}")]
-    Again { why: String, after: Option<Duration> },
+    Again {
+        why: String,
+        after: Option<Duration>,
+    },
     /// This message will never arrive: the channel is gone, the text is refused.
     #[error("{0}")]
     Refused(String),
@@ -128,15 +147,14 @@ pub trait ChatPlatform: Send + Sync {
     ) -> Result<Vec<StandingReaction>, SendError>;
 
     /// Tells one account something that nobody else sees.
-    async fn whisper(
-        &self,
-        channel: &str,
-        account: &Account,
-        body: &str,
-    ) -> Result<(), SendError>;
+    async fn whisper(&self, channel: &str, account: &Account, body: &str) -> Result<(), SendError>;
 }
 
 /// How people of the console are known to it: by their key in `people.toml`.
 pub fn console_account(person: &PersonId) -> Account {
-    Account { platform: "console".to_owned(), team: String::new(), user: person.0.clone() }
+    Account {
+        platform: "console".to_owned(),
+        team: String::new(),
+        user: person.0.clone(),
+    }
 }

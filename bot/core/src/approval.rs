@@ -42,8 +42,15 @@ pub struct People {
 pub enum PeopleError {
     #[error("`{0}` is listed twice")]
     Twice(PersonId),
-    #[error("account {user} on {platform} belongs to both `{first}` and `{second}`: one human counts once, so an account has one owner")]
-    Shared { platform: String, user: String, first: PersonId, second: PersonId },
+    #[error(
+        "account {user} on {platform} belongs to both `{first}` and `{second}`: one human counts once, so an account has one owner"
+    )]
+    Shared {
+        platform: String,
+        user: String,
+        first: PersonId,
+        second: PersonId,
+    },
 }
 
 impl People {
@@ -53,9 +60,7 @@ impl People {
         let mut all = Self::default();
         for person in people {
             for account in &person.accounts {
-                if let Some(first) =
-                    all.by_account.insert(account.clone(), person.id.clone())
-                {
+                if let Some(first) = all.by_account.insert(account.clone(), person.id.clone()) {
                     return Err(PeopleError::Shared {
                         platform: account.platform.clone(),
                         user: account.user.clone(),
@@ -74,7 +79,9 @@ impl People {
 
     /// The person behind an account; `None` for unmapped accounts and bots, which count zero.
     pub fn of(&self, account: &Account) -> Option<&Person> {
-        self.by_account.get(account).and_then(|id| self.by_id.get(id))
+        self.by_account
+            .get(account)
+            .and_then(|id| self.by_id.get(id))
     }
 
     pub fn get(&self, id: &PersonId) -> Option<&Person> {
@@ -87,7 +94,9 @@ impl People {
 
     /// The name people know them by; the id where they are no longer listed.
     pub fn name<'a>(&'a self, id: &'a PersonId) -> &'a str {
-        self.by_id.get(id).map_or(id.0.as_str(), |person| person.name.as_str())
+        self.by_id
+            .get(id)
+            .map_or(id.0.as_str(), |person| person.name.as_str())
     }
 }
 
@@ -109,12 +118,15 @@ impl Policy {
     /// Part of the digest: a changed policy voids the votes.
     pub fn version(&self) -> String {
         let value = serde_json::to_value(self).unwrap_or_default();
-        Digest::of(crate::plan::canonical_json(&value).as_bytes()).short().to_owned()
+        Digest::of(crate::plan::canonical_json(&value).as_bytes())
+            .short()
+            .to_owned()
     }
 
     pub fn expires(&self, from: Timestamp) -> Timestamp {
         let seconds = i64::try_from(self.expiry_seconds).unwrap_or(i64::MAX);
-        from.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+        from.checked_add(SignedDuration::from_secs(seconds))
+            .unwrap_or(Timestamp::MAX)
     }
 
     /// Whether this person may vote on an operation of `requester`, and if not, why not.
@@ -138,7 +150,10 @@ impl Policy {
 
     /// How many people could approve an operation of `requester`.
     pub fn electorate(&self, people: &People, requester: &PersonId) -> usize {
-        people.iter().filter(|person| self.may_vote(person, requester).is_ok()).count()
+        people
+            .iter()
+            .filter(|person| self.may_vote(person, requester).is_ok())
+            .count()
     }
 }
 
@@ -344,7 +359,9 @@ impl Tally {
         (self.verdict == Verdict::Approved).then(|| Approved {
             operation: self.operation,
             digest: self.digest.clone(),
-            by: ApprovedBy::People { people: self.approvals.clone() },
+            by: ApprovedBy::People {
+                people: self.approvals.clone(),
+            },
         })
     }
 }
@@ -372,7 +389,11 @@ mod tests {
     use super::*;
 
     fn account(platform: &str, user: &str) -> Account {
-        Account { platform: platform.into(), team: String::new(), user: user.into() }
+        Account {
+            platform: platform.into(),
+            team: String::new(),
+            user: user.into(),
+        }
     }
 
     fn person(id: &str, groups: &[&str]) -> Person {
@@ -458,7 +479,9 @@ mod tests {
             reasons,
             vec![
                 MayNot::OwnRequest,
-                MayNot::NotInGroup { groups: "approvers".into() },
+                MayNot::NotInGroup {
+                    groups: "approvers".into()
+                },
                 MayNot::Unmapped
             ]
         );
@@ -472,8 +495,14 @@ mod tests {
             vote("console", "ben", Ballot::Approve, &digest, 1),
             vote("console", "cleo", Ballot::Approve, &other, 2),
         ];
-        assert_eq!(count(&policy(), &votes, &digest, 3).verdict, Verdict::Waiting);
-        let votes = [votes[0].clone(), vote("unix", "cleo", Ballot::Approve, &digest, 2)];
+        assert_eq!(
+            count(&policy(), &votes, &digest, 3).verdict,
+            Verdict::Waiting
+        );
+        let votes = [
+            votes[0].clone(),
+            vote("unix", "cleo", Ballot::Approve, &digest, 2),
+        ];
         let approved = count(&policy(), &votes, &digest, 3).approved().unwrap();
         assert_eq!(approved.digest(), &digest);
     }
@@ -485,23 +514,41 @@ mod tests {
             vote("console", "ben", Ballot::Approve, &digest, 1),
             vote("console", "cleo", Ballot::Approve, &digest, 2),
         ];
-        assert_eq!(count(&policy(), &votes, &digest, 899).verdict, Verdict::Approved);
-        assert_eq!(count(&policy(), &votes, &digest, 900).verdict, Verdict::Expired);
+        assert_eq!(
+            count(&policy(), &votes, &digest, 899).verdict,
+            Verdict::Approved
+        );
+        assert_eq!(
+            count(&policy(), &votes, &digest, 900).verdict,
+            Verdict::Expired
+        );
         votes.push(vote("console", "ana", Ballot::Veto, &digest, 3));
-        assert_eq!(count(&policy(), &votes, &digest, 4).verdict, Verdict::Vetoed);
+        assert_eq!(
+            count(&policy(), &votes, &digest, 4).verdict,
+            Verdict::Vetoed
+        );
     }
 
     #[test]
     fn an_empty_list_of_approvers_means_that_nobody_can_approve() {
         let digest = Digest::of(b"plan");
-        let nobody = Policy { groups: BTreeSet::new(), ..policy() };
-        let none_required = Policy { required: 0, ..policy() };
+        let nobody = Policy {
+            groups: BTreeSet::new(),
+            ..policy()
+        };
+        let none_required = Policy {
+            required: 0,
+            ..policy()
+        };
         let votes = [
             vote("console", "ben", Ballot::Approve, &digest, 1),
             vote("console", "cleo", Ballot::Approve, &digest, 2),
         ];
         assert_eq!(count(&nobody, &votes, &digest, 3).verdict, Verdict::Waiting);
-        assert_eq!(count(&none_required, &votes, &digest, 3).verdict, Verdict::Waiting);
+        assert_eq!(
+            count(&none_required, &votes, &digest, 3).verdict,
+            Verdict::Waiting
+        );
     }
 
     #[test]
@@ -518,7 +565,10 @@ mod tests {
         let id = OperationId::new(1).unwrap();
         let ana = person("ana", &["approvers"]);
         let off = BreakGlass::default();
-        let on = BreakGlass { enabled: true, groups: ["approvers".to_owned()].into() };
+        let on = BreakGlass {
+            enabled: true,
+            groups: ["approvers".to_owned()].into(),
+        };
         assert_eq!(
             Approved::break_glass(&off, &ana, "fire", id, &digest),
             Err(BreakGlassRefused::Off)

@@ -59,14 +59,24 @@ pub fn link(operation: OperationId, last: Option<&AuditRow>, entry: AuditEntry) 
         None => (1, root(operation)),
     };
     let hash = hash(operation, seq, &entry, &previous);
-    AuditRow { operation, seq, entry, previous, hash }
+    AuditRow {
+        operation,
+        seq,
+        entry,
+        previous,
+        hash,
+    }
 }
 
 /// What is wrong with a chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
     #[error("{operation}: row {expected} is missing, {found} follows")]
-    Missing { operation: OperationId, expected: i64, found: i64 },
+    Missing {
+        operation: OperationId,
+        expected: i64,
+        found: i64,
+    },
     #[error("{operation}: row {seq} was changed after it was written")]
     Changed { operation: OperationId, seq: i64 },
     #[error("{operation}: row {seq} does not follow the row before it")]
@@ -85,12 +95,22 @@ pub fn verify(operation: OperationId, rows: &[AuditRow]) -> Vec<Broken> {
     let mut expected = 1;
     for row in rows {
         if row.seq != expected {
-            broken.push(Broken::Missing { operation, expected, found: row.seq });
+            broken.push(Broken::Missing {
+                operation,
+                expected,
+                found: row.seq,
+            });
         } else if row.previous != previous {
-            broken.push(Broken::Unlinked { operation, seq: row.seq });
+            broken.push(Broken::Unlinked {
+                operation,
+                seq: row.seq,
+            });
         }
         if hash(operation, row.seq, &row.entry, &row.previous) != row.hash {
-            broken.push(Broken::Changed { operation, seq: row.seq });
+            broken.push(Broken::Changed {
+                operation,
+                seq: row.seq,
+            });
         }
         previous = row.hash.clone();
         expected = row.seq + 1;
@@ -130,7 +150,10 @@ mod tests {
     fn a_changed_row_is_found() {
         let (operation, mut rows) = chain();
         rows[2].entry.actor = "ben".into();
-        assert_eq!(verify(operation, &rows), vec![Broken::Changed { operation, seq: 3 }]);
+        assert_eq!(
+            verify(operation, &rows),
+            vec![Broken::Changed { operation, seq: 3 }]
+        );
     }
 
     #[test]
@@ -138,7 +161,10 @@ mod tests {
         let (operation, mut rows) = chain();
         rows[1].entry.text = "nothing".into();
         rows[1].hash = hash(operation, 2, &rows[1].entry, &rows[1].previous);
-        assert_eq!(verify(operation, &rows), vec![Broken::Unlinked { operation, seq: 3 }]);
+        assert_eq!(
+            verify(operation, &rows),
+            vec![Broken::Unlinked { operation, seq: 3 }]
+        );
     }
 
     #[test]
@@ -147,7 +173,11 @@ mod tests {
         rows.remove(1);
         assert_eq!(
             verify(operation, &rows),
-            vec![Broken::Missing { operation, expected: 2, found: 3 }]
+            vec![Broken::Missing {
+                operation,
+                expected: 2,
+                found: 3
+            }]
         );
     }
 }

@@ -30,7 +30,9 @@ impl Clock for SystemClock {
         // In pieces, so that a clock which is set forward during the night ends the sleep.
         loop {
             let left = until.as_millisecond() - self.now().as_millisecond();
-            let Ok(left) = u64::try_from(left) else { return };
+            let Ok(left) = u64::try_from(left) else {
+                return;
+            };
             if left == 0 {
                 return;
             }

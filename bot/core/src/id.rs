@@ -92,7 +92,10 @@ pub struct Digest(String);
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(format!("sha256:{}", hex::encode(sha2::Sha256::digest(bytes))))
+        Self(format!(
+            "sha256:{}",
+            hex::encode(sha2::Sha256::digest(bytes))
+        ))
     }
 
     pub fn as_str(&self) -> &str {
@@ -134,7 +137,9 @@ impl FromStr for Digest {
         match text.strip_prefix("sha256:") {
             Some(hex)
                 if hex.len() == 64
-                    && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) =>
+                    && hex
+                        .bytes()
+                        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) =>
             {
                 Ok(Self(text.to_owned()))
             }
@@ -181,7 +186,15 @@ mod tests {
         let id: OperationId = "rb-17".parse().unwrap();
         assert_eq!(id.to_string(), "RB-17");
         assert_eq!("17".parse::<OperationId>().unwrap(), id);
-        for bad in ["", "RB-", "RB-0", "RB--1", "RB-1x", "99999999999999999999", "+1"] {
+        for bad in [
+            "",
+            "RB-",
+            "RB-0",
+            "RB--1",
+            "RB-1x",
+            "99999999999999999999",
+            "+1",
+        ] {
             assert!(bad.parse::<OperationId>().is_err(), "{bad}");
         }
     }

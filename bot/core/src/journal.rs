@@ -81,11 +81,19 @@ pub const HOST_FUNCTIONS: &[HostFunction] = &[
 ];
 
 const fn query(name: &'static str) -> HostFunction {
-    HostFunction { name, class: Class::Query, by_effect: false }
+    HostFunction {
+        name,
+        class: Class::Query,
+        by_effect: false,
+    }
 }
 
 const fn effect(name: &'static str, class: Class) -> HostFunction {
-    HostFunction { name, class, by_effect: true }
+    HostFunction {
+        name,
+        class,
+        by_effect: true,
+    }
 }
 
 /// The function of that name.
@@ -125,7 +133,16 @@ pub enum JournalWrite {
     /// A call begins. Refused if the row is there already.
     Intent { phase: Phase, entry: Entry },
     /// A call ended. Refused if there is no row, or one that has returned.
-    Outcome { phase: Phase, seq: i64, outcome: Outcome, at: Timestamp },
+    Outcome {
+        phase: Phase,
+        seq: i64,
+        outcome: Outcome,
+        at: Timestamp,
+    },
     /// People asked for a retry: the failed outcome is taken off and the attempt counted.
-    Again { phase: Phase, seq: i64, at: Timestamp },
+    Again {
+        phase: Phase,
+        seq: i64,
+        at: Timestamp,
+    },
 }

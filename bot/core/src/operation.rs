@@ -85,7 +85,14 @@ impl State {
         match self {
             Requested => &[Planned, AwaitingApproval, Cancelled, Failed],
             // Back to itself: a new digest asks anew.
-            AwaitingApproval => &[AwaitingApproval, Running, Vetoed, Expired, Cancelled, Failed],
+            AwaitingApproval => &[
+                AwaitingApproval,
+                Running,
+                Vetoed,
+                Expired,
+                Cancelled,
+                Failed,
+            ],
             Running => &[Paused, Verified, ClosedWithExceptions, Undone, Failed],
             Paused => &[Running, Failed],
             Verified => &[Closed],
@@ -309,7 +316,9 @@ pub enum Decision {
     Undo,
     Abort,
     /// One of the plugin's own choices.
-    Answer { key: String },
+    Answer {
+        key: String,
+    },
 }
 
 impl Decision {
@@ -321,7 +330,9 @@ impl Decision {
             "done" => Self::MarkAsDone,
             "undo" => Self::Undo,
             "abort" => Self::Abort,
-            other => Self::Answer { key: other.to_owned() },
+            other => Self::Answer {
+                key: other.to_owned(),
+            },
         }
     }
 }
@@ -357,7 +368,13 @@ pub struct Chosen {
 impl Question {
     /// Names the question in messages and on the command line.
     pub fn key(&self) -> String {
-        format!("{}/{}/{}.{}", self.operation, self.phase.as_str(), self.seq, self.attempt)
+        format!(
+            "{}/{}/{}.{}",
+            self.operation,
+            self.phase.as_str(),
+            self.seq,
+            self.attempt
+        )
     }
 
     pub fn choice(&self, key: &str) -> Option<&Choice> {

@@ -196,7 +196,10 @@ impl EffectKind {
                 target.project
             ),
             Self::CreateBackup(backup) => {
-                format!("reads {}, writes archive {}", backup.directory, backup.archive_name)
+                format!(
+                    "reads {}, writes archive {}",
+                    backup.directory, backup.archive_name
+                )
             }
             Self::PointRegistry(point) => format!("registry key {} to {}", point.key, point.value),
             Self::Transact(send) | Self::Submit(send) => format!("POST {}", send.check.url),
@@ -336,9 +339,11 @@ pub enum BrokenPlan {
 impl Plan {
     /// Effects and contingencies, in the plan's order.
     pub fn effects(&self) -> impl Iterator<Item = &Effect> {
-        self.steps
-            .iter()
-            .flat_map(|step| step.effects.iter().chain(step.contingencies.iter().map(|c| &c.effect)))
+        self.steps.iter().flat_map(|step| {
+            step.effects
+                .iter()
+                .chain(step.contingencies.iter().map(|c| &c.effect))
+        })
     }
 
     pub fn effects_mut(&mut self) -> impl Iterator<Item = &mut Effect> {
@@ -421,23 +426,35 @@ impl Plan {
             return Err(BrokenPlan::NoTarget);
         }
         if self.steps.len() > MOST_STEPS {
-            return Err(BrokenPlan::TooLarge { what: "steps", limit: MOST_STEPS });
+            return Err(BrokenPlan::TooLarge {
+                what: "steps",
+                limit: MOST_STEPS,
+            });
         }
         if self.effects().count() > MOST_EFFECTS {
-            return Err(BrokenPlan::TooLarge { what: "effects", limit: MOST_EFFECTS });
+            return Err(BrokenPlan::TooLarge {
+                what: "effects",
+                limit: MOST_EFFECTS,
+            });
         }
         let mut seen = std::collections::BTreeSet::new();
         for step in &self.steps {
             name_is_good(&step.name)?;
             if !seen.insert(step.name.as_str()) {
-                return Err(BrokenPlan::Twice { what: "step", name: step.name.clone() });
+                return Err(BrokenPlan::Twice {
+                    what: "step",
+                    name: step.name.clone(),
+                });
             }
         }
         let mut seen = std::collections::BTreeSet::new();
         for effect in self.effects() {
             name_is_good(&effect.name)?;
             if !seen.insert(effect.name.as_str()) {
-                return Err(BrokenPlan::Twice { what: "effect", name: effect.name.clone() });
+                return Err(BrokenPlan::Twice {
+                    what: "effect",
+                    name: effect.name.clone(),
+                });
             }
         }
         for contingency in self.steps.iter().flat_map(|step| &step.contingencies) {
@@ -457,8 +474,16 @@ impl Plan {
 fn name_is_good(name: &str) -> Result<(), BrokenPlan> {
     let good = !name.is_empty()
         && name.len() <= 64
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if good { Ok(()) } else { Err(BrokenPlan::BadName { name: name.to_owned() }) }
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if good {
+        Ok(())
+    } else {
+        Err(BrokenPlan::BadName {
+            name: name.to_owned(),
+        })
+    }
 }
 
 /// JSON with the keys of every object sorted and no white space: the same value is the same text,

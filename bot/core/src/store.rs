@@ -28,10 +28,17 @@ pub enum StoreError {
     NotFound { what: &'static str, which: String },
     /// A state that may not follow the present one.
     #[error("{operation} is {from} and cannot become {to}")]
-    Transition { operation: OperationId, from: State, to: State },
+    Transition {
+        operation: OperationId,
+        from: State,
+        to: State,
+    },
     /// A journal row that contradicts what is there.
     #[error("journal of {operation}: {what}")]
-    Journal { operation: OperationId, what: String },
+    Journal {
+        operation: OperationId,
+        what: String,
+    },
     /// A row that this version cannot read.
     #[error("{what} in the store cannot be read: {why}")]
     Corrupt { what: String, why: String },
@@ -65,39 +72,84 @@ pub enum Guard {
     /// The operation is still ours.
     Fence { operation: OperationId, fence: i64 },
     /// The operation is in one of these states.
-    State { operation: OperationId, one_of: Vec<State> },
+    State {
+        operation: OperationId,
+        one_of: Vec<State>,
+    },
     /// The operation asks for votes on this digest.
-    Digest { operation: OperationId, digest: Digest },
+    Digest {
+        operation: OperationId,
+        digest: Digest,
+    },
     /// The question of this call and attempt is open.
-    QuestionOpen { operation: OperationId, phase: Phase, seq: i64, attempt: i64 },
+    QuestionOpen {
+        operation: OperationId,
+        phase: Phase,
+        seq: i64,
+        attempt: i64,
+    },
 }
 
 /// What becomes true.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
     /// Must be a state that may follow. `since` is set to `at`.
-    State { operation: OperationId, state: State, at: Timestamp },
-    Phase { operation: OperationId, phase: Phase },
+    State {
+        operation: OperationId,
+        state: State,
+        at: Timestamp,
+    },
+    Phase {
+        operation: OperationId,
+        phase: Phase,
+    },
     /// Plan and digest to vote on. Earlier votes stay on record and count for their digest only.
-    Plan { operation: OperationId, plan: Box<Plan>, digest: Digest, expires_at: Timestamp },
+    Plan {
+        operation: OperationId,
+        plan: Box<Plan>,
+        digest: Digest,
+        expires_at: Timestamp,
+    },
     /// The start was allowed.
-    Started { operation: OperationId, by: ApprovedBy, at: Timestamp },
-    Ending { operation: OperationId, ending: String },
-    Exception { operation: OperationId, text: String },
-    Observed { operation: OperationId, observed: Vec<Observed> },
+    Started {
+        operation: OperationId,
+        by: ApprovedBy,
+        at: Timestamp,
+    },
+    Ending {
+        operation: OperationId,
+        ending: String,
+    },
+    Exception {
+        operation: OperationId,
+        text: String,
+    },
+    Observed {
+        operation: OperationId,
+        observed: Vec<Observed>,
+    },
     /// One per digest, account and ballot: writing it again changes nothing.
     Vote(Vote),
     /// Takes a vote back; nothing happens where there is none.
     Unvote(Vote),
-    Journal { operation: OperationId, change: JournalWrite },
+    Journal {
+        operation: OperationId,
+        change: JournalWrite,
+    },
     /// By operation, phase and name: inserted, or replaced.
     Step(StepRecord),
     /// Fails with `GuardFailed::Locked` if somebody else holds it.
     Lock(Lock),
-    Unlock { service: String, host: String },
+    Unlock {
+        service: String,
+        host: String,
+    },
     /// By operation, phase, call and attempt: inserted, or replaced.
     Question(Box<Question>),
-    Audit { operation: OperationId, entry: AuditEntry },
+    Audit {
+        operation: OperationId,
+        entry: AuditEntry,
+    },
     /// By identity: inserted, or given new content and a new revision if the content differs.
     Notify(Box<Message>),
 }
@@ -176,11 +228,8 @@ pub trait Store: Send + Sync {
     async fn votes(&self, operation: OperationId) -> Result<Vec<Vote>, StoreError>;
 
     /// In order of their numbers.
-    async fn journal(
-        &self,
-        operation: OperationId,
-        phase: Phase,
-    ) -> Result<Vec<Entry>, StoreError>;
+    async fn journal(&self, operation: OperationId, phase: Phase)
+    -> Result<Vec<Entry>, StoreError>;
 
     async fn steps(&self, operation: OperationId) -> Result<Vec<StepRecord>, StoreError>;
 

@@ -51,7 +51,9 @@ impl Authority {
 
     pub fn machine(&self, name: &str) -> Result<Host, Refusal> {
         self.hosts.get(name).cloned().ok_or_else(|| {
-            Refusal::Denied(format!("host `{name}` is not configured in config/rollbot.toml"))
+            Refusal::Denied(format!(
+                "host `{name}` is not configured in config/rollbot.toml"
+            ))
         })
     }
 

@@ -53,7 +53,11 @@ impl Backups {
             now: making.begun_at,
             operation_label: making.label.clone(),
         };
-        Ok(self.archives.create(&request, &Control::new()).await?.into())
+        Ok(self
+            .archives
+            .create(&request, &Control::new())
+            .await?
+            .into())
     }
 
     /// The newest archive made since then, if it is good.
@@ -71,7 +75,9 @@ impl Backups {
     ) -> Result<Option<Archive>, Error> {
         let since = millis_of(since) / 1_000 * 1_000;
         let archives = self.list(name).await?;
-        Ok(archives.into_iter().find(|archive| archive.created >= since))
+        Ok(archives
+            .into_iter()
+            .find(|archive| archive.created >= since))
     }
 
     pub(crate) async fn list(&self, name: &str) -> Result<Vec<Archive>, Error> {
@@ -98,7 +104,10 @@ impl Backups {
     ) -> Result<Written, Error> {
         let since = time_of(since)
             .ok_or_else(|| Error::Failed(format!("{since} ms since 1970 is no time")))?;
-        let written = self.archives.written_since(Path::new(directory), since).await?;
+        let written = self
+            .archives
+            .written_since(Path::new(directory), since)
+            .await?;
         Ok(Written {
             files: written.files,
             bytes: written.bytes,

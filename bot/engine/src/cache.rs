@@ -50,26 +50,44 @@ pub(crate) struct Cache {
 impl Cache {
     /// Opens the directory, or makes it, and takes it away from everybody else.
     pub fn open(directory: &Path, compatibility: String) -> Result<Self, CacheError> {
-        let io = |source| CacheError::Io { path: directory.to_owned(), source };
+        let io = |source| CacheError::Io {
+            path: directory.to_owned(),
+            source,
+        };
         create_private_directory(directory).map_err(io)?;
         let metadata = fs::symlink_metadata(directory).map_err(io)?;
         if !metadata.is_dir() {
-            return Err(CacheError::NotADirectory { path: directory.to_owned() });
+            return Err(CacheError::NotADirectory {
+                path: directory.to_owned(),
+            });
         }
         claim(directory, &metadata)?;
         let key = read_or_make_key(directory)?;
-        Ok(Self { directory: directory.to_owned(), key, compatibility })
+        Ok(Self {
+            directory: directory.to_owned(),
+            key,
+            compatibility,
+        })
     }
 
     fn entry(&self, component: &Digest) -> PathBuf {
         let short = self.compatibility.get(..16).unwrap_or(&self.compatibility);
-        self.directory.join(format!("{}-{short}.bin", hex_of(component)))
+        self.directory
+            .join(format!("{}-{short}.bin", hex_of(component)))
     }
 
     /// What is authenticated: what the entry claims to be, and its content.
     fn message(&self, component: &Digest, code: &[u8]) -> Vec<u8> {
         let (component, compatibility) = (component.as_str(), self.compatibility.as_str());
-        [MAGIC, component.as_bytes(), b"\n", compatibility.as_bytes(), b"\n", code].concat()
+        [
+            MAGIC,
+            component.as_bytes(),
+            b"\n",
+            compatibility.as_bytes(),
+            b"\n",
+            code,
+        ]
+        .concat()
     }
 
     /// The compiled code, if there is an entry and it is one that this cache has written.
@@ -109,7 +127,10 @@ impl Cache {
     /// Keeps compiled code, and drops what other engine versions left of the same component.
     pub fn write(&self, component: &Digest, code: &[u8]) -> Result<(), CacheError> {
         let path = self.entry(component);
-        let io = |source| CacheError::Io { path: path.clone(), source };
+        let io = |source| CacheError::Io {
+            path: path.clone(),
+            source,
+        };
         let tag = hmac::sign(&self.key, &self.message(component, code));
         let temporary = self.temporary();
         let written = create_private_file(&temporary)
@@ -129,7 +150,9 @@ impl Cache {
     }
 
     fn drop_older(&self, component: &Digest, kept: &Path) {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        let Ok(entries) = fs::read_dir(&self.directory) else {
+            return;
+        };
         let prefix = format!("{}-", hex_of(component));
         for entry in entries.flatten() {
             if entry.file_name().to_string_lossy().starts_with(&prefix) && entry.path() != kept {
@@ -164,13 +187,18 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 /// them wins and neither reads half a key.
 fn read_or_make_key(directory: &Path) -> Result<hmac::Key, CacheError> {
     let path = directory.join(KEY_FILE);
-    let io = |source| CacheError::Io { path: path.clone(), source };
+    let io = |source| CacheError::Io {
+        path: path.clone(),
+        source,
+    };
     for _ in 0..3 {
         if let Some(key) = read_key(&path).map_err(io)? {
             return Ok(key);
         }
         let mut bytes = [0_u8; KEY_BYTES];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| CacheError::NoRandomness)?;
+        SystemRandom::new()
+            .fill(&mut bytes)
+            .map_err(|_| CacheError::NoRandomness)?;
         let temporary = temporary_in(directory);
         let placed = create_private_file(&temporary)
             .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
@@ -182,7 +210,9 @@ fn read_or_make_key(directory: &Path) -> Result<hmac::Key, CacheError> {
             Err(error) => return Err(io(error)),
         }
     }
-    Err(io(io::Error::other("another process keeps replacing the key")))
+    Err(io(io::Error::other(
+        "another process keeps replacing the key",
+    )))
 }
 
 /// The key, if there is one that nobody else could read. Another is removed: with it, everything
@@ -224,7 +254,11 @@ mod private {
     }
 
     pub fn create_private_file(path: &Path) -> io::Result<File> {
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
     }
 
     pub fn is_private(metadata: &Metadata) -> bool {
@@ -234,7 +268,10 @@ mod private {
     /// Makes the directory private. What others could put there before does not verify, unless
     /// they could read the key as well, which is checked by itself.
     pub fn claim(path: &Path, metadata: &Metadata) -> Result<(), CacheError> {
-        let io = |source| CacheError::Io { path: path.to_owned(), source };
+        let io = |source| CacheError::Io {
+            path: path.to_owned(),
+            source,
+        };
         // The owner of a file that was just made is who this process is.
         let probe = super::temporary_in(path);
         let me = if is_private(metadata) {
@@ -247,11 +284,15 @@ mod private {
         let _ = fs::remove_file(&probe);
         match me {
             Ok(me) if me.uid() == metadata.uid() => Ok(()),
-            Ok(_) => {
-                Err(CacheError::Foreign { path: path.to_owned(), owner: metadata.uid() })
-            }
+            Ok(_) => Err(CacheError::Foreign {
+                path: path.to_owned(),
+                owner: metadata.uid(),
+            }),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                Err(CacheError::Foreign { path: path.to_owned(), owner: metadata.uid() })
+                Err(CacheError::Foreign {
+                    path: path.to_owned(),
+                    owner: metadata.uid(),
+                })
             }
             Err(error) => Err(io(error)),
         }

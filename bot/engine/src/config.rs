@@ -84,11 +84,16 @@ impl Default for Limits {
 impl Limits {
     /// Bytes of linear memory for a component of this size.
     pub fn memory_for(&self, component_bytes: usize) -> usize {
-        if component_bytes >= self.large_component { self.memory_large } else { self.memory }
+        if component_bytes >= self.large_component {
+            self.memory_large
+        } else {
+            self.memory
+        }
     }
 
     /// The pause before the attempt after `attempt`, which counts from 1.
     pub(crate) fn pause_after(&self, attempt: u32) -> Duration {
-        self.backoff.saturating_mul(1 << attempt.saturating_sub(1).min(10))
+        self.backoff
+            .saturating_mul(1 << attempt.saturating_sub(1).min(10))
     }
 }

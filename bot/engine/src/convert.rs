@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rollbot_core::plan as core;
-use rollbot_host::{docker as host_docker, probe as host_probe, process as host_process};
 use rollbot_host::registry as host_registry;
+use rollbot_host::{docker as host_docker, probe as host_probe, process as host_process};
 
 use crate::bindings::rollbot::plugin::{
-    docker as wit_docker, planning as wit, probe as wit_probe,
-    process as wit_process, registry as wit_registry, types,
+    docker as wit_docker, planning as wit, probe as wit_probe, process as wit_process,
+    registry as wit_registry, types,
 };
 
 /// Milliseconds since 1970, as the plugin API has them. A time before 1970 becomes 0.
@@ -138,7 +138,10 @@ impl From<types::HttpCheck> for core::HttpCheck {
             headers: check
                 .headers
                 .into_iter()
-                .map(|header| core::Header { name: header.name, value: header.value })
+                .map(|header| core::Header {
+                    name: header.name,
+                    value: header.value,
+                })
                 .collect(),
             body: check.body,
             status: check.status,
@@ -164,25 +167,39 @@ impl From<types::HttpCheck> for core::HttpCheck {
 
 impl From<wit::StartProcesses> for core::StartProcesses {
     fn from(start: wit::StartProcesses) -> Self {
-        Self { host: start.host, units: start.units, port: start.port }
+        Self {
+            host: start.host,
+            units: start.units,
+            port: start.port,
+        }
     }
 }
 
 impl From<wit::ComposeTarget> for core::ComposeTarget {
     fn from(target: wit::ComposeTarget) -> Self {
-        Self { host: target.host, project: target.project, services: target.services }
+        Self {
+            host: target.host,
+            project: target.project,
+            services: target.services,
+        }
     }
 }
 
 impl From<wit::PointRegistry> for core::PointRegistry {
     fn from(point: wit::PointRegistry) -> Self {
-        Self { key: point.key, value: point.value }
+        Self {
+            key: point.key,
+            value: point.value,
+        }
     }
 }
 
 impl From<wit::SendRequest> for core::SendRequest {
     fn from(send: wit::SendRequest) -> Self {
-        Self { host: send.host, check: send.check.into() }
+        Self {
+            host: send.host,
+            check: send.check.into(),
+        }
     }
 }
 
@@ -264,9 +281,7 @@ impl From<wit::Target> for core::Target {
                 wit::WantedState::ContainersStopped(target) => {
                     core::WantedState::ContainersStopped(target.into())
                 }
-                wit::WantedState::RegistryAt(point) => {
-                    core::WantedState::RegistryAt(point.into())
-                }
+                wit::WantedState::RegistryAt(point) => core::WantedState::RegistryAt(point.into()),
             },
         }
     }
@@ -275,7 +290,9 @@ impl From<wit::Target> for core::Target {
 /// A time that no calendar has makes the loss unknown, never none.
 impl From<wit::DataLoss> for core::DataLoss {
     fn from(loss: wit::DataLoss) -> Self {
-        let nonsense = || Self::Unknown { why: "the plugin gave a time that does not exist".into() };
+        let nonsense = || Self::Unknown {
+            why: "the plugin gave a time that does not exist".into(),
+        };
         match loss {
             wit::DataLoss::NoneSince(since) => {
                 time_of(since).map_or_else(nonsense, |since| Self::NoneSince { since })
@@ -316,7 +333,10 @@ impl From<&core::StopProcesses> for HostStop {
 pub(crate) struct HostStop(pub host_process::StopRequest);
 
 pub(crate) fn host_start(start: &core::StartProcesses) -> host_process::StartRequest {
-    host_process::StartRequest { units: start.units.clone(), port: start.port }
+    host_process::StartRequest {
+        units: start.units.clone(),
+        port: start.port,
+    }
 }
 
 pub(crate) fn host_check(check: &core::HttpCheck) -> host_probe::HttpCheck {
@@ -394,7 +414,11 @@ impl From<host_process::StatusReport> for wit_process::StatusReport {
 
 impl From<host_process::ChangeReport> for wit_process::ChangeReport {
     fn from(change: host_process::ChangeReport) -> Self {
-        Self { status: change.status.into(), how: change.how, by_hand: false }
+        Self {
+            status: change.status.into(),
+            how: change.how,
+            by_hand: false,
+        }
     }
 }
 
@@ -441,7 +465,10 @@ impl From<host_docker::Readiness> for wit_docker::Readiness {
 
 impl From<host_docker::LogLine> for wit_docker::LogLine {
     fn from(line: host_docker::LogLine) -> Self {
-        Self { service: line.service, text: line.text }
+        Self {
+            service: line.service,
+            text: line.text,
+        }
     }
 }
 
@@ -489,13 +516,21 @@ impl From<host_probe::Error> for wit_probe::Error {
 
 impl From<host_registry::Entry> for wit_registry::Entry {
     fn from(entry: host_registry::Entry) -> Self {
-        Self { key: entry.key, value: entry.value, revision: entry.revision }
+        Self {
+            key: entry.key,
+            value: entry.value,
+            revision: entry.revision,
+        }
     }
 }
 
 impl From<host_registry::ChangeReport> for wit_registry::ChangeReport {
     fn from(change: host_registry::ChangeReport) -> Self {
-        Self { entry: change.entry.into(), previous: change.previous, by_hand: false }
+        Self {
+            entry: change.entry.into(),
+            previous: change.previous,
+            by_hand: false,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use rollbot_core::plan::{
 use crate::backups::Making;
 use crate::bindings::rollbot::plugin::{backup, docker, probe, process, registry, types};
 use crate::convert::{HostStop, host_check, host_start};
-use crate::hosts::Host;
+use crate::hosts::{Host, Redactor};
 use crate::observe::{self, Judged};
 use crate::wire::{CallError as _, EffectError, Record};
 
@@ -25,6 +25,7 @@ pub(crate) struct Site {
     pub plan: Arc<Plan>,
     pub started_at: Timestamp,
     pub making: Making,
+    pub redactor: Redactor,
     /// For queries that go with it.
     pub deadline: Duration,
     /// Stays the same however often the effect is performed.
@@ -58,7 +59,11 @@ pub(crate) trait EffectCall: Send + Sync + 'static {
 
 /// An observation as a report, or what it lacks.
 fn held<T>((report, judged): (T, Judged)) -> Result<T, String> {
-    if judged.holds { Ok(report) } else { Err(format!("what is seen is: {}", judged.text)) }
+    if judged.holds {
+        Ok(report)
+    } else {
+        Err(format!("what is seen is: {}", judged.text))
+    }
 }
 
 const BY_HAND: &str = "by hand";
@@ -89,7 +94,11 @@ impl EffectCall for StopNative {
             observe::processes(&site.host, &target.units, target.port, site.deadline).await?;
         let judged = observe::native_stopped(&status);
         let status = held((status, judged))?;
-        Ok(process::ChangeReport { status: status.into(), how: BY_HAND.into(), by_hand: true })
+        Ok(process::ChangeReport {
+            status: status.into(),
+            how: BY_HAND.into(),
+            by_hand: true,
+        })
     }
 
     fn how(report: &Self::Report) -> String {
@@ -122,7 +131,11 @@ impl EffectCall for StartNative {
             observe::processes(&site.host, &target.units, target.port, site.deadline).await?;
         let judged = observe::native_running(&status, target);
         let status = held((status, judged))?;
-        Ok(process::ChangeReport { status: status.into(), how: BY_HAND.into(), by_hand: true })
+        Ok(process::ChangeReport {
+            status: status.into(),
+            how: BY_HAND.into(),
+            by_hand: true,
+        })
     }
 
     fn how(report: &Self::Report) -> String {
@@ -134,11 +147,15 @@ impl EffectCall for StartNative {
 const LOG_LINES: u32 = 20;
 
 async fn last_log_lines(site: &Site, target: &ComposeTarget) -> Vec<String> {
-    let logs = site.host.containers.logs(&target.project, &target.services, LOG_LINES);
+    let logs = site
+        .host
+        .containers
+        .logs(&target.project, &target.services, LOG_LINES);
     match tokio::time::timeout(site.deadline, logs).await {
-        Ok(Ok(lines)) => {
-            lines.into_iter().map(|line| format!("{}: {}", line.service, line.text)).collect()
-        }
+        Ok(Ok(lines)) => lines
+            .into_iter()
+            .map(|line| format!("{}: {}", line.service, line.text))
+            .collect(),
         // Without logs, the error itself must do.
         Ok(Err(_)) | Err(_) => Vec::new(),
     }
@@ -162,14 +179,17 @@ impl EffectCall for ComposeUp {
 
     async fn perform(site: &Site, target: &ComposeTarget) -> Result<Self::Report, Self::Error> {
         let images = &site.effect.pinned.images;
-        let report = site.host.containers.up(&target.project, &target.services, images).await?;
+        let report = site
+            .host
+            .containers
+            .up(&target.project, &target.services, images)
+            .await?;
         Ok(report.into())
     }
 
     async fn observe(site: &Site, target: &ComposeTarget) -> Result<Self::Report, String> {
         let containers = observe::containers(&site.host, target, site.deadline).await?;
-        let judged =
-            observe::containers_running(&containers, target, &site.effect.pinned.images);
+        let judged = observe::containers_running(&containers, target, &site.effect.pinned.images);
         let containers = held((containers, judged))?;
         Ok(docker::ChangeReport {
             containers: containers.into_iter().map(Into::into).collect(),
@@ -204,7 +224,12 @@ impl EffectCall for ComposeDown {
     }
 
     async fn perform(site: &Site, target: &ComposeTarget) -> Result<Self::Report, Self::Error> {
-        Ok(site.host.containers.down(&target.project, &target.services).await?.into())
+        Ok(site
+            .host
+            .containers
+            .down(&target.project, &target.services)
+            .await?
+            .into())
     }
 
     async fn observe(site: &Site, target: &ComposeTarget) -> Result<Self::Report, String> {
@@ -263,7 +288,11 @@ impl EffectCall for BackUp {
 
     /// The newest archive that was made since the operation began, read back now.
     async fn observe(site: &Site, target: &CreateBackup) -> Result<Self::Report, String> {
-        let newest = site.host.backups.newest_since(&target.archive_name, site.started_at).await;
+        let newest = site
+            .host
+            .backups
+            .newest_since(&target.archive_name, site.started_at)
+            .await;
         let Some(newest) = newest.map_err(|error| error.text())? else {
             return Err(format!(
                 "there is no archive `{}` that was made since the operation began",
@@ -274,7 +303,10 @@ impl EffectCall for BackUp {
         let archive =
             archive.map_err(|error| format!("{} is no good: {}", newest.name, error.text()))?;
         if archive.verified && archive.files > 0 {
-            Ok(backup::Archive { by_hand: true, ..archive })
+            Ok(backup::Archive {
+                by_hand: true,
+                ..archive
+            })
         } else {
             Err(format!("{} does not hold what a backup must", archive.name))
         }
@@ -319,12 +351,13 @@ impl EffectCall for PointKey {
                     matches!(&effect.kind, EffectKind::PointRegistry(point)
                         if point.key == target.key && point.value == entry.value)
                 });
+                // As it was pinned: without secrets.
+                let value = site.redactor.redact(&entry.value);
                 let before = site.effect.pinned.registry_before.as_deref();
-                if !ours && before != Some(entry.value.as_str()) {
+                if !ours && before != Some(value.as_str()) {
                     return Err(registry::Error::Conflict(format!(
-                        "{} leads to {}; when it was planned, it led to {}",
+                        "{} leads to {value}; when it was planned, it led to {}",
                         target.key,
-                        entry.value,
                         before.unwrap_or("nothing")
                     )));
                 }
@@ -337,14 +370,21 @@ impl EffectCall for PointKey {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(registry.point(&target.key, &target.value, Some(revision)).await?.into())
+        Ok(registry
+            .point(&target.key, &target.value, Some(revision))
+            .await?
+            .into())
     }
 
     async fn observe(site: &Site, target: &PointRegistry) -> Result<Self::Report, String> {
         let entry = observe::registry(&site.host, &target.key, site.deadline).await?;
         let judged = observe::registry_at(&entry, target);
         let entry = held((entry, judged))?;
-        Ok(registry::ChangeReport { entry: entry.into(), previous: None, by_hand: true })
+        Ok(registry::ChangeReport {
+            entry: entry.into(),
+            previous: None,
+            by_hand: true,
+        })
     }
 
     fn how(report: &Self::Report) -> String {
@@ -354,7 +394,10 @@ impl EffectCall for PointKey {
             Some(previous) if *previous == entry.value => {
                 format!("{} led to {} already", entry.key, entry.value)
             }
-            Some(previous) => format!("{} leads to {}; before, to {previous}", entry.key, entry.value),
+            Some(previous) => format!(
+                "{} leads to {}; before, to {previous}",
+                entry.key, entry.value
+            ),
             None => format!("{} leads to {}", entry.key, entry.value),
         }
     }
@@ -426,7 +469,12 @@ impl EffectCall for Submit {
     }
 
     async fn perform(site: &Site, target: &SendRequest) -> Result<Self::Report, Self::Error> {
-        Ok(site.host.prober.http(&host_check(&target.check), None).await?.into())
+        Ok(site
+            .host
+            .prober
+            .http(&host_check(&target.check), None)
+            .await?
+            .into())
     }
 
     async fn observe(_: &Site, _: &SendRequest) -> Result<Self::Report, String> {

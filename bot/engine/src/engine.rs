@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
+use crate::bindings::exports::rollbot::plugin::procedures::{Description, Procedure};
 use crate::bindings::{self, PluginPre};
 use crate::cache::{Cache, CacheError};
 use crate::config::{EngineConfig, Limits};
@@ -55,7 +56,10 @@ impl std::fmt::Debug for Engine {
 
 /// Why a guest's export did not return.
 pub(crate) enum Broken {
-    Trapped { kind: TrapKind, detail: String },
+    Trapped {
+        kind: TrapKind,
+        detail: String,
+    },
     /// The host ended it; [`Guest::stop`] says why.
     Stopped(Stop),
 }
@@ -104,28 +108,68 @@ impl Engine {
     pub async fn load(&self, name: &str, bytes: &[u8]) -> Result<Arc<Plugin>, EngineError> {
         let digest = Digest::of(bytes);
         let component = self.component(name, &digest, bytes).await?;
-        let misfit =
-            |error: wasmtime::Error| EngineError::Misfit { name: name.into(), why: format!("{error:#}") };
+        let misfit = |error: wasmtime::Error| EngineError::Misfit {
+            name: name.into(),
+            why: format!("{error:#}"),
+        };
         let pre = self.linker.instantiate_pre(&component).map_err(misfit)?;
         let pre = PluginPre::new(pre).map_err(misfit)?;
-        let mute = |why: String| EngineError::Mute { name: name.into(), why };
+        let mute = |why: String| EngineError::Mute {
+            name: name.into(),
+            why,
+        };
+        let (description, procedures) = self.describe(&pre, bytes.len()).await.map_err(mute)?;
+        Ok(Arc::new(Plugin::new(
+            pre,
+            bytes.len(),
+            digest,
+            description,
+            procedures,
+        )))
+    }
+
+    /// A new instance says what the plugin is. It can call nothing.
+    async fn describe(
+        &self,
+        pre: &PluginPre<Guest>,
+        bytes: usize,
+    ) -> Result<(Description, Vec<Procedure>), String> {
         let (described, _) = self
-            .call(&pre, bytes.len(), Work::Silent, async |plugin, store| {
+            .call(pre, bytes, Work::Silent, async |plugin, store| {
                 let exports = plugin.rollbot_plugin_procedures();
                 let description = exports.call_describe(&mut *store).await?;
                 let procedures = exports.call_procedures(&mut *store).await?;
                 Ok((description, procedures))
             })
+            .await?;
+        described.map_err(|broken| match broken {
+            Broken::Trapped { kind, detail } => format!("it {}: {detail}", kind.in_words()),
+            Broken::Stopped(Stop::Silent(function)) => format!("it called {function}"),
+            Broken::Stopped(stop) => format!("{stop:?}"),
+        })
+    }
+
+    /// Makes a new instance of a loaded plugin and has it describe itself: whether it can be
+    /// started now.
+    ///
+    /// # Errors
+    /// It broke, or says something else than when it was loaded.
+    pub async fn check(&self, plugin: &Plugin) -> Result<(), EngineError> {
+        let mute = |why: String| EngineError::Mute {
+            name: plugin.description().name.clone(),
+            why,
+        };
+        let (description, _) = self
+            .describe(&plugin.pre, plugin.bytes)
             .await
-            .map_err(&mute)?;
-        let (description, procedures) = described.map_err(|broken| {
-            mute(match broken {
-                Broken::Trapped { kind, detail } => format!("it {}: {detail}", kind.in_words()),
-                Broken::Stopped(Stop::Silent(function)) => format!("it called {function}"),
-                Broken::Stopped(stop) => format!("{stop:?}"),
-            })
-        })?;
-        Ok(Arc::new(Plugin::new(pre, bytes.len(), digest, description, procedures)))
+            .map_err(mute)?;
+        if description.name == plugin.description().name
+            && description.version == plugin.description().version
+        {
+            Ok(())
+        } else {
+            Err(mute("it calls itself something else than before".into()))
+        }
     }
 
     /// The compiled component, and the cache's entry for the next start.
@@ -135,38 +179,34 @@ impl Engine {
         digest: &Digest,
         bytes: &[u8],
     ) -> Result<Component, EngineError> {
-        if let Some(cache) = &self.cache
-            && let Some(code) = cache.read(digest)
-        {
-            match load_compiled(&self.wasmtime, &code) {
-                Ok(component) => return Ok(component),
-                Err(error) => {
-                    tracing::warn!(plugin = name, %error, "a cached component does not load");
-                    cache.discard(digest);
-                }
-            }
-        }
         let (engine, cache) = (self.wasmtime.clone(), self.cache.clone());
-        let (bytes, key) = (bytes.to_vec(), digest.clone());
-        let compiling = tokio::task::spawn_blocking(move || {
+        let (bytes, digest) = (bytes.to_vec(), digest.clone());
+        let invalid = |why: String| EngineError::Invalid {
+            name: name.into(),
+            why,
+        };
+        let (component, compiled) = tokio::task::spawn_blocking(move || {
+            if let Some(component) = cache
+                .as_deref()
+                .and_then(|cache| cached(&engine, cache, &digest))
+            {
+                return Ok((component, false));
+            }
             let component = Component::from_binary(&engine, &bytes)?;
-            if let Some(cache) = cache
-                && let Err(error) = component
-                    .serialize()
-                    .map_err(|error| error.to_string())
-                    .and_then(|code| cache.write(&key, &code).map_err(|error| error.to_string()))
+            if let Some(cache) = cache.as_deref()
+                && let Err(error) = keep(cache, &digest, &component)
             {
                 // The next start compiles again, that is all.
                 tracing::warn!(error, "a compiled component was not cached");
             }
-            Ok::<_, wasmtime::Error>(component)
-        });
-        self.compiled.fetch_add(1, Ordering::Relaxed);
-        let invalid = |why: String| EngineError::Invalid { name: name.into(), why };
-        compiling
-            .await
-            .map_err(|error| invalid(format!("compiling it failed: {error}")))?
-            .map_err(|error| invalid(format!("{error:#}")))
+            Ok::<_, wasmtime::Error>((component, true))
+        })
+        .await
+        .map_err(|error| invalid(format!("compiling it failed: {error}")))?
+        .map_err(|error| invalid(format!("{error:#}")))?;
+        self.compiled
+            .fetch_add(u64::from(compiled), Ordering::Relaxed);
+        Ok(component)
     }
 
     /// Runs an export of a new instance within all bounds. Gives back the guest's state as well, as
@@ -182,7 +222,11 @@ impl Engine {
             .map_err(|error| format!("{error:#}"))?;
         let pulse = store.data().pulse();
         // Waits while as many others run; queues are fair.
-        let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
+        let _place = self
+            .places
+            .acquire()
+            .await
+            .map_err(|error| error.to_string())?;
         let running = async {
             let plugin = pre.instantiate_async(&mut store).await?;
             export(&plugin, &mut store).await
@@ -203,6 +247,25 @@ impl Engine {
         };
         Ok((result, guest))
     }
+}
+
+fn cached(engine: &wasmtime::Engine, cache: &Cache, digest: &Digest) -> Option<Component> {
+    let code = cache.read(digest)?;
+    match load_compiled(engine, &code) {
+        Ok(component) => Some(component),
+        Err(error) => {
+            tracing::warn!(%digest, %error, "a cached component does not load; it is compiled anew");
+            cache.discard(digest);
+            None
+        }
+    }
+}
+
+fn keep(cache: &Cache, digest: &Digest, component: &Component) -> Result<(), String> {
+    let code = component.serialize().map_err(|error| error.to_string())?;
+    cache
+        .write(digest, &code)
+        .map_err(|error| error.to_string())
 }
 
 #[allow(unsafe_code)]

@@ -88,19 +88,34 @@ impl Grants {
             );
         }
         if !service.data_directory.is_empty() {
-            host.backup.directories.insert(service.data_directory.clone());
-            host.backup.archive_names.insert(service.archive_name.clone());
+            host.backup
+                .directories
+                .insert(service.data_directory.clone());
+            host.backup
+                .archive_names
+                .insert(service.archive_name.clone());
         }
+        // Where the registry leads, clients go: the checks may follow them.
+        let led_to = [&service.registry_native, &service.registry_docker];
         for named in &service.checks {
             host.probe.urls.insert(named.check.url.clone());
-            if let Some(address) = Url::parse(&named.check.url).ok().as_ref().and_then(address_of) {
-                host.probe.addresses.insert(address);
-            }
+            let Ok(url) = Url::parse(&named.check.url) else {
+                continue;
+            };
+            host.probe.addresses.extend(address_of(&url));
+            host.probe.urls.extend(
+                led_to
+                    .iter()
+                    .filter_map(|address| at_address(&url, address)),
+            );
         }
         if let Some(port) = service.port {
             host.probe.addresses.insert(format!("127.0.0.1:{port}"));
         }
-        let mut grants = Self { ask: true, ..Self::default() };
+        let mut grants = Self {
+            ask: true,
+            ..Self::default()
+        };
         grants.hosts.insert(service.host.clone(), host);
         if !service.registry_key.is_empty() {
             grants.registry.keys.insert(service.registry_key.clone());
@@ -169,12 +184,14 @@ impl Grants {
             return denied(format!("compose project `{project}` on `{host}`"));
         };
         if services.is_empty() {
-            return denied(format!("all of compose project `{project}`, as no service is named,"));
+            return denied(format!(
+                "all of compose project `{project}`, as no service is named,"
+            ));
         }
         match services.iter().find(|service| !granted.contains(*service)) {
-            Some(service) => {
-                denied(format!("compose service `{service}` of project `{project}` on `{host}`"))
-            }
+            Some(service) => denied(format!(
+                "compose service `{service}` of project `{project}` on `{host}`"
+            )),
             None => Ok(()),
         }
     }
@@ -183,7 +200,9 @@ impl Grants {
     /// The directory is neither granted nor below one that is.
     pub fn allows_directory(&self, host: &str, directory: &str) -> Result<(), Denied> {
         let granted = &self.host(host)?.backup.directories;
-        let stays_put = !directory.split(['/', '\\']).any(|part| part == "." || part == "..");
+        let stays_put = !directory
+            .split(['/', '\\'])
+            .any(|part| part == "." || part == "..");
         if stays_put && granted.iter().any(|base| is_at_or_below(directory, base)) {
             Ok(())
         } else {
@@ -215,7 +234,11 @@ impl Grants {
                 .and_then(|rest| rest.strip_prefix('_'))
                 .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         });
-        if stays_put && named { Ok(()) } else { denied(format!("archive `{path}` on `{host}`")) }
+        if stays_put && named {
+            Ok(())
+        } else {
+            denied(format!("archive `{path}` on `{host}`"))
+        }
     }
 
     /// # Errors
@@ -223,9 +246,15 @@ impl Grants {
     pub fn allows_url(&self, host: &str, url: &str) -> Result<(), Denied> {
         let granted = &self.host(host)?.probe.urls;
         let covered = Url::parse(url).is_ok_and(|wanted| {
-            granted.iter().any(|grant| Url::parse(grant).is_ok_and(|grant| covers(&grant, &wanted)))
+            granted
+                .iter()
+                .any(|grant| Url::parse(grant).is_ok_and(|grant| covers(&grant, &wanted)))
         });
-        if covered { Ok(()) } else { denied(format!("address `{url}` from `{host}`")) }
+        if covered {
+            Ok(())
+        } else {
+            denied(format!("address `{url}` from `{host}`"))
+        }
     }
 
     /// # Errors
@@ -296,10 +325,12 @@ impl Grants {
     /// Name of the first effect or target that does not, and what is not granted.
     pub fn allows_plan(&self, plan: &Plan) -> Result<(), (String, Denied)> {
         for effect in plan.effects() {
-            self.allows_effect(&effect.kind).map_err(|denied| (effect.name.clone(), denied))?;
+            self.allows_effect(&effect.kind)
+                .map_err(|denied| (effect.name.clone(), denied))?;
         }
         for target in plan.targets.iter().chain(&plan.undo_targets) {
-            self.allows_target(&target.wanted).map_err(|denied| (target.name.clone(), denied))?;
+            self.allows_target(&target.wanted)
+                .map_err(|denied| (target.name.clone(), denied))?;
         }
         Ok(())
     }
@@ -329,6 +360,23 @@ fn covers(grant: &Url, wanted: &Url) -> bool {
             || is_at_or_below(wanted.path(), grant.path()))
 }
 
+/// The same URL at another address: `127.0.0.1:9003`, or the scheme and address of a URL.
+fn at_address(url: &Url, address: &str) -> Option<String> {
+    let there = match address.contains("://") {
+        true => Url::parse(address).ok()?,
+        false => Url::parse(&format!("{}://{address}", url.scheme())).ok()?,
+    };
+    let mut moved = url.clone();
+    moved.set_scheme(there.scheme()).ok()?;
+    moved.set_host(there.host_str()).ok()?;
+    moved.set_port(there.port()).ok()?;
+    Some(moved.into())
+}
+
 fn address_of(url: &Url) -> Option<String> {
-    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+    Some(format!(
+        "{}:{}",
+        url.host_str()?,
+        url.port_or_known_default()?
+    ))
 }

@@ -71,7 +71,11 @@ impl Guest {
             work,
             stop: None,
             pulse: Arc::new(Pulse::new()),
-            memory: Memory { most: limits.memory_for(component_bytes), used: 0, exceeded: false },
+            memory: Memory {
+                most: limits.memory_for(component_bytes),
+                used: 0,
+                exceeded: false,
+            },
             fuel: Fuel {
                 slice: limits.fuel_slice,
                 reserve: limits.fuel_total.saturating_sub(limits.fuel_slice),
@@ -85,7 +89,12 @@ impl Guest {
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         // Bytes that one call, or the plan it returns, may bring over the border.
-        store.set_hostcall_fuel(limits.arguments.saturating_mul(32).max(limits.plan_bytes * 8));
+        store.set_hostcall_fuel(
+            limits
+                .arguments
+                .saturating_mul(32)
+                .max(limits.plan_bytes * 8),
+        );
         Ok(store)
     }
 
@@ -174,7 +183,10 @@ pub(crate) struct Pulse {
 
 impl Pulse {
     fn new() -> Self {
-        Self { start: Instant::now(), since: AtomicU64::new(1) }
+        Self {
+            start: Instant::now(),
+            since: AtomicU64::new(1),
+        }
     }
 
     fn elapsed(&self) -> u64 {
@@ -186,7 +198,12 @@ impl Pulse {
     }
 
     fn guest(&self) {
-        self.since.store(self.elapsed().saturating_add(1), Ordering::Relaxed);
+        self.since
+            .store(self.elapsed().saturating_add(1), Ordering::Relaxed);
+    }
+
+    fn is_in_host(&self) -> bool {
+        self.since.load(Ordering::Relaxed) == 0
     }
 
     fn computing_for(&self) -> Duration {
@@ -201,7 +218,9 @@ impl Pulse {
 #[derive(Debug)]
 pub(crate) struct Overran;
 
+/// How often a computing guest is looked at, and one whose host function works.
 const LOOK: Duration = Duration::from_millis(20);
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// Runs a guest's future to its end, or drops it when it has computed for too long.
 pub(crate) async fn drive<F: Future>(
@@ -211,17 +230,20 @@ pub(crate) async fn drive<F: Future>(
     future: F,
 ) -> Result<F::Output, Overran> {
     let _ticking = ticker.tick();
-    let mut look = tokio::time::interval(LOOK);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     tokio::pin!(future);
+    let look = tokio::time::sleep(LOOK);
+    tokio::pin!(look);
     loop {
         tokio::select! {
             biased;
             output = &mut future => return Ok(output),
-            _ = look.tick() => {
+            () = &mut look => {
                 if pulse.computing_for() > most {
                     return Err(Overran);
                 }
+                // A guest may wait for people for days.
+                let next = if pulse.is_in_host() { GLANCE } else { LOOK };
+                look.as_mut().reset(tokio::time::Instant::now() + next);
             }
         }
     }
@@ -234,26 +256,31 @@ pub(crate) struct Ticker {
     thread: Thread,
 }
 
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(10);
 
 impl Ticker {
     pub fn start(engine: EngineWeak) -> std::io::Result<Self> {
         let guests = Arc::new(AtomicUsize::new(0));
         let counted = guests.clone();
-        let handle = thread::Builder::new().name("epochs".into()).spawn(move || {
-            loop {
-                if counted.load(Ordering::Acquire) == 0 {
-                    thread::park_timeout(Duration::from_secs(60));
-                } else {
-                    thread::sleep(TICK);
+        let handle = thread::Builder::new()
+            .name("epochs".into())
+            .spawn(move || {
+                loop {
+                    if counted.load(Ordering::Acquire) == 0 {
+                        thread::park_timeout(Duration::from_secs(60));
+                    } else {
+                        thread::sleep(TICK);
+                    }
+                    match engine.upgrade() {
+                        Some(engine) => engine.increment_epoch(),
+                        None => return,
+                    }
                 }
-                match engine.upgrade() {
-                    Some(engine) => engine.increment_epoch(),
-                    None => return,
-                }
-            }
-        })?;
-        Ok(Self { guests, thread: handle.thread().clone() })
+            })?;
+        Ok(Self {
+            guests,
+            thread: handle.thread().clone(),
+        })
     }
 
     fn tick(&self) -> Ticking<'_> {

@@ -75,7 +75,10 @@ pub struct Hosts {
 
 impl Hosts {
     pub fn new(machines: impl IntoIterator<Item = (String, Host)>, redactor: Redactor) -> Self {
-        Self { machines: machines.into_iter().collect(), redactor }
+        Self {
+            machines: machines.into_iter().collect(),
+            redactor,
+        }
     }
 
     /// The machine of that name: `local`.
@@ -117,13 +120,18 @@ impl Redactor {
             .filter(|secret| !secret.is_empty())
             .map(|plain| {
                 let quoted = serde_json::Value::String(plain.clone()).to_string();
-                let escaped = quoted.trim_start_matches('"').trim_end_matches('"').to_owned();
+                let escaped = quoted
+                    .trim_start_matches('"')
+                    .trim_end_matches('"')
+                    .to_owned();
                 Secret { plain, escaped }
             })
             .collect();
         // One secret may be part of another: the longer goes first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.plain.len()));
-        Self { secrets: secrets.into() }
+        Self {
+            secrets: secrets.into(),
+        }
     }
 
     /// The text without secrets.
@@ -143,7 +151,11 @@ impl Redactor {
         T: Serialize + DeserializeOwned,
     {
         let json = serde_json::to_string(&value)?;
-        if !self.secrets.iter().any(|secret| json.contains(&secret.escaped)) {
+        if !self
+            .secrets
+            .iter()
+            .any(|secret| json.contains(&secret.escaped))
+        {
             return Ok((value, json));
         }
         let mut parsed: serde_json::Value = serde_json::from_str(&json)?;

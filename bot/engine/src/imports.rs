@@ -14,8 +14,7 @@ use crate::bindings::rollbot::plugin::{
 };
 use crate::convert::{host_check, millis_of, time_of};
 use crate::effects::{
-    BackUp, ComposeDown, ComposeUp, EffectCall, PointKey, StartNative, StopNative, Submit,
-    Transact,
+    BackUp, ComposeDown, ComposeUp, EffectCall, PointKey, StartNative, StopNative, Submit, Transact,
 };
 use crate::guest::{Guest, Stop, Work};
 use crate::hosts::Host;
@@ -39,7 +38,9 @@ impl Guest {
         let answer = match &mut self.work {
             Work::Silent => Err(Stop::Silent(function)),
             Work::Planning(planning) => {
-                planning.query(function, arguments, patience, permit, live).await
+                planning
+                    .query(function, arguments, patience, permit, live)
+                    .await
             }
             Work::Running(run) => run.query(function, arguments, patience, permit, live).await,
         };
@@ -69,7 +70,9 @@ impl Guest {
 }
 
 fn while_planning(function: &str) -> Refusal {
-    Refusal::NotInPlan(format!("{function} was called while planning, where only queries may be"))
+    Refusal::NotInPlan(format!(
+        "{function} was called while planning, where only queries may be"
+    ))
 }
 
 impl types::Host for Guest {}
@@ -115,7 +118,9 @@ fn may_see_containers(
     services: &[String],
 ) -> Result<Host, Refusal> {
     authority.may(Capability::Docker)?;
-    authority.grants.allows_containers(host, project, services)?;
+    authority
+        .grants
+        .allows_containers(host, project, services)?;
     authority.machine(host)
 }
 
@@ -182,8 +187,10 @@ impl docker::Host for Guest {
             |on| {
                 let (project, services) = (project.clone(), services.clone());
                 async move {
-                    let lines =
-                        on.containers.logs(&project, &services, lines.min(MOST_LINES)).await?;
+                    let lines = on
+                        .containers
+                        .logs(&project, &services, lines.min(MOST_LINES))
+                        .await?;
                     Ok(lines.into_iter().map(Into::into).collect())
                 }
                 .boxed()
@@ -423,7 +430,9 @@ impl ask::Host for Guest {
         let answer = match &mut self.work {
             Work::Silent => Err(Stop::Silent(FUNCTION)),
             Work::Planning(planning) => planning.count(FUNCTION, &(&text,)).map(|()| {
-                Err(ask::Error::AccessDenied("people are not asked while planning".into()))
+                Err(ask::Error::AccessDenied(
+                    "people are not asked while planning".into(),
+                ))
             }),
             Work::Running(run) => run.question_of_plugin(&text, &evidence, &choices).await,
         };

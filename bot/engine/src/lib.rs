@@ -43,7 +43,9 @@ pub use backups::Backups;
 pub use cache::CacheError;
 pub use config::{EngineConfig, Limits};
 pub use engine::{Engine, EngineError};
-pub use grants::{BackupGrants, Denied, Grants, HostGrants, ProbeGrants, ProcessGrants, RegistryGrants};
+pub use grants::{
+    BackupGrants, Denied, Grants, HostGrants, ProbeGrants, ProcessGrants, RegistryGrants,
+};
 pub use hosts::{Host, Hosts, Probes, REDACTED, Redactor};
 pub use plugin::{Description, Plugin, Procedure};
 pub use procedure::{PlanError, PlanRequest, RunRequest};

@@ -22,7 +22,10 @@ pub(crate) struct Judged {
 }
 
 fn judged(holds: bool, text: impl Into<String>) -> Judged {
-    Judged { holds, text: text.into() }
+    Judged {
+        holds,
+        text: text.into(),
+    }
 }
 
 async fn in_time<T, E: std::fmt::Display>(
@@ -31,7 +34,10 @@ async fn in_time<T, E: std::fmt::Display>(
 ) -> Result<T, String> {
     match tokio::time::timeout(deadline, look).await {
         Ok(seen) => seen.map_err(|error| format!("it cannot be seen: {error}")),
-        Err(_) => Err(format!("it cannot be seen: no answer within {} s", deadline.as_secs())),
+        Err(_) => Err(format!(
+            "it cannot be seen: no answer within {} s",
+            deadline.as_secs()
+        )),
     }
 }
 
@@ -49,7 +55,11 @@ pub(crate) async fn containers(
     target: &ComposeTarget,
     deadline: Duration,
 ) -> Result<Vec<Container>, String> {
-    in_time(deadline, host.containers.status(&target.project, &target.services)).await
+    in_time(
+        deadline,
+        host.containers.status(&target.project, &target.services),
+    )
+    .await
 }
 
 pub(crate) async fn registry(host: &Host, key: &str, deadline: Duration) -> Result<Entry, String> {
@@ -82,15 +92,27 @@ pub(crate) fn native_stopped(status: &StatusReport) -> Judged {
         // Another user's process, such as a container engine's: nothing says that it is native, and
         // the service manager, if there is one, says that it is not one of the units.
         Some(owner) if owner.pid == 0 && status.service_manager && !status.units.is_empty() => {
-            judged(true, format!("stopped; port {} is held by another user's process", owner.port))
+            judged(
+                true,
+                format!(
+                    "stopped; port {} is held by another user's process",
+                    owner.port
+                ),
+            )
         }
         Some(owner) if owner.pid == 0 => judged(
             false,
-            format!("port {} is held by a process that this user may not see", owner.port),
+            format!(
+                "port {} is held by a process that this user may not see",
+                owner.port
+            ),
         ),
         Some(owner) => judged(
             false,
-            format!("port {} is held by {} ({})", owner.port, owner.pid, owner.name),
+            format!(
+                "port {} is held by {} ({})",
+                owner.port, owner.pid, owner.name
+            ),
         ),
     }
 }
@@ -116,7 +138,10 @@ pub(crate) fn native_running(status: &StatusReport, wanted: &StartProcesses) -> 
     }
     match (wanted.port, native_owner(status)) {
         (None, _) if status.service_manager && !wanted.units.is_empty() => judged(true, "running"),
-        (None, _) => judged(false, "nothing tells whether it runs: no service manager, no port"),
+        (None, _) => judged(
+            false,
+            "nothing tells whether it runs: no service manager, no port",
+        ),
         (Some(_), Some(_)) => judged(true, "running"),
         (Some(port), None) if status.owner.is_some() => {
             judged(false, format!("port {port} is held by a container"))
@@ -134,7 +159,10 @@ pub(crate) fn containers_running(
 ) -> Judged {
     let mut wrong = Vec::new();
     for service in &wanted.services {
-        let mut of_service = containers.iter().filter(|c| c.service == *service).peekable();
+        let mut of_service = containers
+            .iter()
+            .filter(|c| c.service == *service)
+            .peekable();
         if of_service.peek().is_none() {
             wrong.push(format!("{service} has no container"));
         }
@@ -147,12 +175,18 @@ pub(crate) fn containers_running(
             } else if let Some(planned) = images.get(service)
                 && *planned != container.image_digest
             {
-                wrong.push(format!("{name} runs {}, not the planned image", container.image));
+                wrong.push(format!(
+                    "{name} runs {}, not the planned image",
+                    container.image
+                ));
             }
         }
     }
     if wrong.is_empty() {
-        judged(!wanted.services.is_empty(), "running, from the planned image")
+        judged(
+            !wanted.services.is_empty(),
+            "running, from the planned image",
+        )
     } else {
         judged(false, wrong.join(", "))
     }
@@ -164,7 +198,11 @@ pub(crate) fn containers_stopped(containers: &[Container]) -> Judged {
         .filter(|c| matches!(c.state.as_str(), "running" | "restarting" | "paused"))
         .map(|c| format!("{} is {}", c.name, c.state))
         .collect();
-    if alive.is_empty() { judged(true, "stopped") } else { judged(false, alive.join(", ")) }
+    if alive.is_empty() {
+        judged(true, "stopped")
+    } else {
+        judged(false, alive.join(", "))
+    }
 }
 
 pub(crate) fn registry_at(entry: &Entry, wanted: &PointRegistry) -> Judged {
@@ -198,14 +236,17 @@ async fn look(
         }
         WantedState::RegistryAt(_) => &plan.service.host,
     };
-    let host = hosts.get(name).ok_or_else(|| format!("host `{name}` is not configured"))?;
+    let host = hosts
+        .get(name)
+        .ok_or_else(|| format!("host `{name}` is not configured"))?;
     Ok(match wanted {
         WantedState::NativeStopped(native) => {
             native_stopped(&processes(host, &native.units, native.port, deadline).await?)
         }
-        WantedState::NativeRunning(native) => {
-            native_running(&processes(host, &native.units, native.port, deadline).await?, native)
-        }
+        WantedState::NativeRunning(native) => native_running(
+            &processes(host, &native.units, native.port, deadline).await?,
+            native,
+        ),
         WantedState::ContainersRunning(target) => {
             let seen = containers(host, target, deadline).await?;
             containers_running(&seen, target, &planned_images(plan, target))

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use rollbot_core::journal::{Class, Outcome, host_function};
 use rollbot_core::operation::{Choice, Decision, PauseReason, Phase, Question};
 use rollbot_core::plan::{Contingency, Effect, EffectKind, Plan, Step};
-use rollbot_core::store::Write;
 
 use crate::authority::Refusal;
 use crate::backups::Making;
@@ -43,17 +42,29 @@ impl Run {
                 return Ok(answer);
             }
             Place::New { seq, arguments } => (seq, 1, self.clock.now(), Some(arguments), None),
-            Place::Open { seq, attempt, intent_at } => (seq, attempt, intent_at, None, None),
-            Place::Failed { seq, attempt, intent_at, error } => {
-                (seq, attempt, intent_at, None, Some(error))
-            }
+            Place::Open {
+                seq,
+                attempt,
+                intent_at,
+            } => (seq, attempt, intent_at, None, None),
+            Place::Failed {
+                seq,
+                attempt,
+                intent_at,
+                error,
+            } => (seq, attempt, intent_at, None, Some(error)),
         };
         let permitted = match self.permit::<C>(&name) {
             Ok(permitted) => permitted,
             Err(refusal) => return self.refuse(C::FUNCTION, seq, fresh, &refusal).await,
         };
         let again = fresh.is_none();
-        let mut call = Call { seq, begun_at, again, permitted };
+        let mut call = Call {
+            seq,
+            begun_at,
+            again,
+            permitted,
+        };
         let answer = match (fresh, failed) {
             (Some(arguments), _) => {
                 if self.observer.is_abort_requested() {
@@ -67,18 +78,27 @@ impl Run {
                 self.commit(writes).await?;
                 self.perform::<C>(&mut call, attempt).await?
             }
-            (None, Some(error)) => self.settle::<C>(&mut call, attempt, Known::Failed(error)).await?,
+            (None, Some(error)) => {
+                let known = match error.text() == UNKNOWN {
+                    true => Known::Nothing,
+                    false => Known::Failed(error),
+                };
+                self.settle::<C>(&mut call, attempt, known).await?
+            }
             (None, None) if class_of(C::FUNCTION).is_repeatable() => {
                 // Begun before a crash: what it ensures, it can ensure again.
                 self.flush().await?;
                 self.perform::<C>(&mut call, attempt).await?
             }
             (None, None) => {
-                let told = self.tell(&RunEvent::EffectUnknown {
+                let unknown = C::Error::refused(&Refusal::Invalid(UNKNOWN.into()));
+                let (_, json) = self.encode(unknown)?;
+                let mut writes = vec![self.outcome(seq, Outcome::Failed(json))];
+                writes.extend(self.tell(&RunEvent::EffectUnknown {
                     step: call.permitted.step.clone(),
                     effect: call.permitted.effect.clone(),
-                });
-                self.commit(told).await?;
+                }));
+                self.commit(writes).await?;
                 self.settle::<C>(&mut call, attempt, Known::Nothing).await?
             }
         };
@@ -88,7 +108,10 @@ impl Run {
 
     fn remember<C: EffectCall>(&mut self, name: &str, answer: &Answer<C>) {
         // What was refused never began.
-        let is_known = self.plan.effect(name).is_some_and(|effect| C::target(&effect.kind).is_some());
+        let is_known = self
+            .plan
+            .effect(name)
+            .is_some_and(|effect| C::target(&effect.kind).is_some());
         let came = match answer {
             Ok(_) => Came::Done,
             Err(error) if error.is_refusal() => return,
@@ -126,7 +149,9 @@ impl Run {
         if let Some(after) = contingency.and_then(|contingency| contingency.after.as_deref())
             && !self.past.effects.contains_key(after)
         {
-            return not_in_plan(format!("`{name}` is for after `{after}`, which was not tried"));
+            return not_in_plan(format!(
+                "`{name}` is for after `{after}`, which was not tried"
+            ));
         }
         self.authority.may_perform(&effect.kind)?;
         if self.phase == Phase::Run
@@ -138,13 +163,20 @@ impl Run {
             ));
         }
         let host = self.authority.machine(host_of(&effect.kind, &self.plan))?;
-        Ok(Permitted { step: step.name.clone(), effect: Box::new(effect.clone()), host })
+        Ok(Permitted {
+            step: step.name.clone(),
+            effect: Box::new(effect.clone()),
+            host,
+        })
     }
 
     /// A backup of the plan that was neither made nor skipped by people.
     fn missing_backup(&self) -> Option<&str> {
         let settled = |name: &str| {
-            matches!(self.past.effects.get(name), Some(Came::Done | Came::Skipped))
+            matches!(
+                self.past.effects.get(name),
+                Some(Came::Done | Came::Skipped)
+            )
         };
         self.plan
             .steps
@@ -152,11 +184,16 @@ impl Run {
             .flat_map(|step| &step.effects)
             .filter(|effect| matches!(effect.kind, EffectKind::CreateBackup(_)))
             .find(|effect| {
-                let instead = self.plan.steps.iter().flat_map(|step| &step.contingencies).any(|c| {
-                    c.after.as_deref() == Some(&effect.name)
-                        && matches!(c.effect.kind, EffectKind::CreateBackup(_))
-                        && settled(&c.effect.name)
-                });
+                let instead = self
+                    .plan
+                    .steps
+                    .iter()
+                    .flat_map(|step| &step.contingencies)
+                    .any(|c| {
+                        c.after.as_deref() == Some(&effect.name)
+                            && matches!(c.effect.kind, EffectKind::CreateBackup(_))
+                            && settled(&c.effect.name)
+                    });
                 !settled(&effect.name) && !instead
             })
             .map(|effect| effect.name.as_str())
@@ -216,7 +253,8 @@ impl Run {
         let kind = call.permitted.effect.kind.clone();
         let answer = if repeatable {
             let attempt = || in_time(C::FUNCTION, deadline, go::<C>(&site, &kind));
-            self.attempts(C::FUNCTION, Some(call.name()), attempt).await?
+            self.attempts(C::FUNCTION, Some(call.name()), attempt)
+                .await?
         } else {
             in_time(C::FUNCTION, deadline, go::<C>(&site, &kind)).await
         };
@@ -235,6 +273,7 @@ impl Run {
                 begun_at: call.begun_at,
                 again: call.again,
             },
+            redactor: self.authority.hosts.redactor().clone(),
             deadline: self.limits.query_deadline,
             key: format!("{}/{}/{}", self.operation, self.phase.as_str(), call.name()),
         }
@@ -266,7 +305,7 @@ impl Run {
     }
 
     /// Asks people until there is an answer for the plugin, or the run ends. The journal holds the
-    /// failure, or the intent without an outcome.
+    /// failure, which may be that nothing is known.
     async fn settle<C: EffectCall>(
         &mut self,
         call: &mut Call,
@@ -280,7 +319,7 @@ impl Run {
             match decision.map_err(|why| RunEnd::Interrupted { why: why.0 })? {
                 Decision::Retry => {
                     call.again = true;
-                    let mut writes = self.anew::<C>(call, &known)?;
+                    let mut writes = vec![self.again(call.seq)];
                     writes.extend(self.tell(&RunEvent::EffectRetried {
                         step: call.permitted.step.clone(),
                         effect: call.permitted.effect.clone(),
@@ -315,8 +354,10 @@ impl Run {
                             "{before} (marked as done by hand, but {why})"
                         )));
                         let (error, json) = self.encode(error)?;
-                        let mut writes = self.anew::<C>(call, &known)?;
-                        writes.push(self.outcome(call.seq, Outcome::Failed(json)));
+                        let writes = vec![
+                            self.again(call.seq),
+                            self.outcome(call.seq, Outcome::Failed(json)),
+                        ];
                         self.commit(writes).await?;
                         attempt += 1;
                         known = Known::Failed(error);
@@ -343,23 +384,6 @@ impl Run {
         }
     }
 
-    /// The call is begun anew. Only what has failed can be: an unknown outcome becomes a failure
-    /// first.
-    fn anew<C: EffectCall>(
-        &self,
-        call: &Call,
-        known: &Known<C::Error>,
-    ) -> Result<Vec<Write>, Stop> {
-        let mut writes = Vec::new();
-        if matches!(known, Known::Nothing) {
-            let error = C::Error::refused(&Refusal::Invalid(UNKNOWN.into()));
-            let (_, json) = self.encode(error)?;
-            writes.push(self.outcome(call.seq, Outcome::Failed(json)));
-        }
-        writes.push(self.again(call.seq));
-        Ok(writes)
-    }
-
     async fn observe<C: EffectCall>(&self, call: &Call) -> Result<C::Report, String> {
         let site = self.site(call);
         match C::target(&call.permitted.effect.kind) {
@@ -378,12 +402,16 @@ impl Run {
         let redactor = self.authority.hosts.redactor();
         let (reason, text, mut details) = match known {
             Known::Failed(error) => (
-                PauseReason::StepFailed { step: call.permitted.step.clone() },
+                PauseReason::StepFailed {
+                    step: call.permitted.step.clone(),
+                },
                 format!("{title}: this failed."),
                 vec![error.text()],
             ),
             Known::Nothing => (
-                PauseReason::UnknownOutcome { effect: call.name().to_owned() },
+                PauseReason::UnknownOutcome {
+                    effect: call.name().to_owned(),
+                },
                 format!("{title}: this was begun, and it is not known whether it was done."),
                 vec![UNKNOWN.into()],
             ),
@@ -429,7 +457,9 @@ const UNKNOWN: &str = "The bot was stopped while it was being done, and it canno
 async fn go<C: EffectCall>(site: &Site, kind: &EffectKind) -> Answer<C> {
     match C::target(kind) {
         Some(target) => C::perform(site, target).await,
-        None => Err(C::Error::refused(&Refusal::NotInPlan("another kind of effect".into()))),
+        None => Err(C::Error::refused(&Refusal::NotInPlan(
+            "another kind of effect".into(),
+        ))),
     }
 }
 
@@ -441,14 +471,22 @@ fn class_of(function: &str) -> Class {
 fn find<'a>(plan: &'a Plan, name: &str) -> Option<(&'a Step, &'a Effect, Option<&'a Contingency>)> {
     plan.steps.iter().find_map(|step| {
         let planned = step.effects.iter().map(|effect| (step, effect, None));
-        let contingent = step.contingencies.iter().map(|c| (step, &c.effect, Some(c)));
-        planned.chain(contingent).find(|(_, effect, _)| effect.name == name)
+        let contingent = step
+            .contingencies
+            .iter()
+            .map(|c| (step, &c.effect, Some(c)));
+        planned
+            .chain(contingent)
+            .find(|(_, effect, _)| effect.name == name)
     })
 }
 
 /// Whether another deployment's data takes the place of what is backed up.
 fn hides_data(kind: &EffectKind) -> bool {
-    matches!(kind, EffectKind::ComposeUp(_) | EffectKind::PointRegistry(_))
+    matches!(
+        kind,
+        EffectKind::ComposeUp(_) | EffectKind::PointRegistry(_)
+    )
 }
 
 fn host_of<'a>(kind: &'a EffectKind, plan: &'a Plan) -> &'a str {
@@ -463,13 +501,21 @@ fn host_of<'a>(kind: &'a EffectKind, plan: &'a Plan) -> &'a str {
 }
 
 pub(crate) fn choice(key: &str, label: &str, needs_full_count: bool) -> Choice {
-    Choice { key: key.into(), label: label.into(), needs_full_count }
+    Choice {
+        key: key.into(),
+        label: label.into(),
+        needs_full_count,
+    }
 }
 
 /// `undo`, where there is something to go back to, and `abort`.
 pub(crate) fn ways_out(phase: Phase) -> impl Iterator<Item = Choice> {
     let undo = (phase == Phase::Run).then(|| choice("undo", "Undo what was done", false));
-    undo.into_iter().chain([choice("abort", "Abort, and leave everything as it is", false)])
+    undo.into_iter().chain([choice(
+        "abort",
+        "Abort, and leave everything as it is",
+        false,
+    )])
 }
 
 fn choices_for_an_effect<E>(phase: Phase, known: &Known<E>) -> Vec<Choice> {

@@ -25,13 +25,15 @@ pub(crate) struct Planning {
 }
 
 impl Planning {
-    pub fn new(
-        authority: Authority,
-        clock: Arc<dyn Clock>,
-        limits: Limits,
-        home: String,
-    ) -> Self {
-        Self { authority, clock, limits, home, calls: 0, output: 0 }
+    pub fn new(authority: Authority, clock: Arc<dyn Clock>, limits: Limits, home: String) -> Self {
+        Self {
+            authority,
+            clock,
+            limits,
+            home,
+            calls: 0,
+            output: 0,
+        }
     }
 
     pub fn count(
@@ -49,7 +51,9 @@ impl Planning {
         let bytes = serde_json::to_string(arguments).map_or(usize::MAX, |json| json.len());
         self.output = self.output.saturating_add(bytes);
         if bytes > self.limits.arguments || self.output > self.limits.output {
-            return Err(Stop::TooMuch(format!("{bytes} bytes of arguments for {function}")));
+            return Err(Stop::TooMuch(format!(
+                "{bytes} bytes of arguments for {function}"
+            )));
         }
         Ok(())
     }

@@ -44,7 +44,11 @@ pub struct Plugin {
 
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Plugin({} {}, {})", self.description.name, self.description.version, self.digest)
+        write!(
+            f,
+            "Plugin({} {}, {})",
+            self.description.name, self.description.version, self.digest
+        )
     }
 }
 
@@ -65,7 +69,11 @@ impl Plugin {
                 version: description.version,
                 service_type: description.service_type,
                 summary: description.summary,
-                wants: description.wants.iter().map(|wants| word(*wants).to_owned()).collect(),
+                wants: description
+                    .wants
+                    .iter()
+                    .map(|wants| word(*wants).to_owned())
+                    .collect(),
             },
             wants: description.wants,
             procedures: procedures

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use rollbot_core::Clock;
 use rollbot_core::approval::Approved;
 use rollbot_core::operation::{Observed, Operation, Phase};
 use rollbot_core::plan::{BrokenPlan, EffectKind, Plan, Service, Target};
 use rollbot_core::store::Store;
-use rollbot_core::Clock;
 use rollbot_host::registry;
 
 use crate::authority::{Authority, capability_of};
@@ -35,7 +35,11 @@ pub struct PlanRequest {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PlanError {
     #[error("plugin {plugin} has no procedure `{procedure}`; it has {has}")]
-    NoProcedure { plugin: String, procedure: String, has: String },
+    NoProcedure {
+        plugin: String,
+        procedure: String,
+        has: String,
+    },
     /// The plugin says that the configuration lacks something.
     #[error("{0}")]
     Misconfigured(String),
@@ -101,8 +105,17 @@ impl Engine {
         clock: Arc<dyn Clock>,
         request: PlanRequest,
     ) -> Result<Plan, PlanError> {
-        let PlanRequest { procedure, service, grants, policy_version } = request;
-        let names: Vec<_> = plugin.procedures().iter().map(|p| p.name.as_str()).collect();
+        let PlanRequest {
+            procedure,
+            service,
+            grants,
+            policy_version,
+        } = request;
+        let names: Vec<_> = plugin
+            .procedures()
+            .iter()
+            .map(|p| p.name.as_str())
+            .collect();
         if !names.contains(&procedure.as_str()) {
             return Err(PlanError::NoProcedure {
                 plugin: plugin.label(),
@@ -117,11 +130,22 @@ impl Engine {
         };
         let home = service.host.clone();
         let work = Planning::new(authority, clock.clone(), self.limits.clone(), home);
-        let arguments = Arguments { procedure: procedure.clone(), service: (&service).into() };
+        let arguments = Arguments {
+            procedure: procedure.clone(),
+            service: (&service).into(),
+        };
         let (planned, _) = self
-            .call(&plugin.pre, plugin.bytes, Work::Planning(Box::new(work)), async |guest, store| {
-                guest.rollbot_plugin_procedures().call_plan(store, &arguments).await
-            })
+            .call(
+                &plugin.pre,
+                plugin.bytes,
+                Work::Planning(Box::new(work)),
+                async |guest, store| {
+                    guest
+                        .rollbot_plugin_procedures()
+                        .call_plan(store, &arguments)
+                        .await
+                },
+            )
             .await
             .map_err(PlanError::NotStarted)?;
         let planned = match planned {
@@ -135,7 +159,9 @@ impl Engine {
             }
             Err(Broken::Stopped(Stop::TooMuch(what))) => return Err(PlanError::TooMuch { what }),
             Err(Broken::Stopped(other)) => {
-                return Err(PlanError::TooMuch { what: format!("{other:?}") });
+                return Err(PlanError::TooMuch {
+                    what: format!("{other:?}"),
+                });
             }
         };
         let mut plan = Plan {
@@ -166,9 +192,9 @@ impl Engine {
             Ok(json) => Err(PlanError::TooMuch {
                 what: format!("a plan of {} bytes, {most} are allowed", json.len()),
             }),
-            Err(error) => {
-                Err(PlanError::TooMuch { what: format!("the plan cannot be written: {error}") })
-            }
+            Err(error) => Err(PlanError::TooMuch {
+                what: format!("the plan cannot be written: {error}"),
+            }),
         }
     }
 
@@ -177,10 +203,14 @@ impl Engine {
         let home = plan.service.host.clone();
         let deadline = self.limits.query_deadline;
         for effect in plan.effects_mut() {
-            let unpinned =
-                |why: String| PlanError::Unpinned { effect: effect.name.clone(), why };
+            let unpinned = |why: String| PlanError::Unpinned {
+                effect: effect.name.clone(),
+                why,
+            };
             let host_named = |name: &str| {
-                hosts.get(name).ok_or_else(|| unpinned(format!("host `{name}` is not configured")))
+                hosts
+                    .get(name)
+                    .ok_or_else(|| unpinned(format!("host `{name}` is not configured")))
             };
             match &effect.kind {
                 EffectKind::ComposeUp(target) => {
@@ -193,7 +223,9 @@ impl Engine {
                     for container in ready.into_iter().filter_map(|ready| ready.container) {
                         let service = container.service;
                         let pinned = &mut effect.pinned;
-                        pinned.images.insert(service.clone(), container.image_digest);
+                        pinned
+                            .images
+                            .insert(service.clone(), container.image_digest);
                         pinned.image_names.insert(service.clone(), container.image);
                         pinned.containers.insert(service, container.name);
                     }
@@ -204,7 +236,7 @@ impl Engine {
                         .await
                         .map_err(|_| unpinned("the registry does not answer".into()))?;
                     effect.pinned.registry_before = match entry {
-                        Ok(entry) => Some(entry.value),
+                        Ok(entry) => Some(hosts.redactor().redact(&entry.value)),
                         Err(registry::Error::NotFound(_)) => None,
                         Err(error) => return Err(unpinned(error.to_string())),
                     };
@@ -231,7 +263,13 @@ impl Engine {
         request: RunRequest<'_>,
         observer: Arc<dyn RunObserver>,
     ) -> RunEnd {
-        let RunRequest { approved, operation, phase, fence, grants } = request;
+        let RunRequest {
+            approved,
+            operation,
+            phase,
+            fence,
+            grants,
+        } = request;
         let plan = match approved_plan(approved, operation, plugin) {
             Ok(plan) => Arc::new(plan.clone()),
             Err(why) => return RunEnd::NotApproved { why },
@@ -240,7 +278,11 @@ impl Engine {
             procedure: phase.procedure(&plan.procedure).to_owned(),
             service: (&plan.service).into(),
         };
-        let authority = Authority { hosts: hosts.clone(), grants, wants: plugin.wants.clone() };
+        let authority = Authority {
+            hosts: hosts.clone(),
+            grants,
+            wants: plugin.wants.clone(),
+        };
         let limits = self.limits.clone();
         let beginning = Beginning {
             operation,
@@ -258,13 +300,26 @@ impl Engine {
             Err(end) => return end,
         };
         let called = self
-            .call(&plugin.pre, plugin.bytes, Work::Running(Box::new(run)), async |guest, store| {
-                guest.rollbot_plugin_procedures().call_run(store, &arguments).await
-            })
+            .call(
+                &plugin.pre,
+                plugin.bytes,
+                Work::Running(Box::new(run)),
+                async |guest, store| {
+                    guest
+                        .rollbot_plugin_procedures()
+                        .call_run(store, &arguments)
+                        .await
+                },
+            )
             .await;
         let (result, guest) = match called {
             Ok(called) => called,
-            Err(detail) => return RunEnd::Trapped { kind: TrapKind::Other, detail },
+            Err(detail) => {
+                return RunEnd::Trapped {
+                    kind: TrapKind::Other,
+                    detail,
+                };
+            }
         };
         end_of(result, guest).await
     }
@@ -291,7 +346,10 @@ fn check_authority(plugin: &Plugin, grants: &Grants, plan: &Plan) -> Result<(), 
     }
     grants
         .allows_plan(plan)
-        .map_err(|(name, denied)| PlanError::OutsideGrants { name, why: denied.to_string() })
+        .map_err(|(name, denied)| PlanError::OutsideGrants {
+            name,
+            why: denied.to_string(),
+        })
 }
 
 /// The plan of the operation, if it is this plugin's and exactly the approved one.
@@ -304,7 +362,11 @@ fn approved_plan<'a>(
         return Err(format!("{} has no plan", operation.id));
     };
     if approved.operation() != operation.id {
-        return Err(format!("the approval is for {}, not {}", approved.operation(), operation.id));
+        return Err(format!(
+            "the approval is for {}, not {}",
+            approved.operation(),
+            operation.id
+        ));
     }
     let digest = plan.digest();
     if *approved.digest() != digest {
@@ -327,7 +389,9 @@ fn approved_plan<'a>(
 /// How the run ended, with the last outcomes written.
 async fn end_of(result: Result<Result<(), Failure>, Broken>, mut guest: Guest) -> RunEnd {
     let Work::Running(run) = &mut guest.work else {
-        return RunEnd::NotApproved { why: "the guest did not run".into() };
+        return RunEnd::NotApproved {
+            why: "the guest did not run".into(),
+        };
     };
     let end = match result {
         Ok(returned) => run.leftover().unwrap_or_else(|| match returned {
@@ -339,9 +403,9 @@ async fn end_of(result: Result<Result<(), Failure>, Broken>, mut guest: Guest) -
         Err(Broken::Trapped { kind, detail }) => RunEnd::Trapped { kind, detail },
         Err(Broken::Stopped(Stop::Run(end))) => end,
         Err(Broken::Stopped(Stop::TooMuch(what))) => RunEnd::TooMuch { what },
-        Err(Broken::Stopped(Stop::Silent(function))) => {
-            RunEnd::TooMuch { what: format!("{function} was not to be called") }
-        }
+        Err(Broken::Stopped(Stop::Silent(function))) => RunEnd::TooMuch {
+            what: format!("{function} was not to be called"),
+        },
     };
     if matches!(end, RunEnd::Fenced | RunEnd::StoreLost(_)) {
         return end;
@@ -349,6 +413,8 @@ async fn end_of(result: Result<Result<(), Failure>, Broken>, mut guest: Guest) -
     match run.flush().await {
         Ok(()) => end,
         Err(Stop::Run(lost)) => lost,
-        Err(other) => RunEnd::TooMuch { what: format!("{other:?}") },
+        Err(other) => RunEnd::TooMuch {
+            what: format!("{other:?}"),
+        },
     }
 }

@@ -20,7 +20,11 @@ impl Run {
     pub async fn begin_step(&mut self, name: &str) -> Result<Told<()>, Stop> {
         const FUNCTION: &str = "progress.begin";
         let title = self.plan.step(name).map(|step| step.title.clone());
-        let running = |title: String, began| RunningStep { name: name.to_owned(), title, began };
+        let running = |title: String, began| RunningStep {
+            name: name.to_owned(),
+            title,
+            began,
+        };
         let began = self.begun_at();
         let (seq, fresh) = match self.place::<(), progress::Error>(FUNCTION, &(name,))? {
             Place::Returned(answer) => {
@@ -37,7 +41,10 @@ impl Run {
         };
         let step = running(title.clone(), self.clock.now());
         self.past.step = Some(step);
-        let event = RunEvent::StepBegan { step: name.to_owned(), title };
+        let event = RunEvent::StepBegan {
+            step: name.to_owned(),
+            title,
+        };
         self.note_down(FUNCTION, seq, fresh, (), Some(event)).await
     }
 
@@ -58,8 +65,11 @@ impl Run {
             Err(refusal) => return self.refuse(FUNCTION, seq, fresh, &refusal).await,
         };
         self.past.step = None;
-        let event =
-            RunEvent::StepEnded { step: step.name, title: step.title, began: step.began };
+        let event = RunEvent::StepEnded {
+            step: step.name,
+            title: step.title,
+            began: step.began,
+        };
         self.note_down(FUNCTION, seq, fresh, (), Some(event)).await
     }
 
@@ -104,7 +114,11 @@ impl Run {
         };
         self.past.step = None;
         let summary = self.redact(&evidence.summary);
-        let details: Vec<_> = evidence.details.iter().map(|line| self.redact(line)).collect();
+        let details: Vec<_> = evidence
+            .details
+            .iter()
+            .map(|line| self.redact(line))
+            .collect();
         if let Some(arguments) = fresh {
             let mut writes = vec![self.intent(seq, FUNCTION, arguments)];
             writes.extend(self.tell(&RunEvent::StepFailed {
@@ -116,12 +130,16 @@ impl Run {
             }));
             self.commit(writes).await?;
         }
-        let mut choices =
-            vec![choice("retry", "Run this step again", false), choice("skip", "Go on without it", true)];
+        let mut choices = vec![
+            choice("retry", "Run this step again", false),
+            choice("skip", "Go on without it", true),
+        ];
         choices.extend(ways_out(self.phase));
         let question = self.ask_about(
             (seq, attempt),
-            PauseReason::StepFailed { step: step.name.clone() },
+            PauseReason::StepFailed {
+                step: step.name.clone(),
+            },
             format!("{}: {summary}", step.title),
             details,
             choices,
@@ -129,11 +147,18 @@ impl Run {
         let (answer, event) = match self.decide(question).await? {
             Decision::Retry => (
                 progress::Decision::Retry,
-                RunEvent::StepRetried { step: step.name, title: step.title },
+                RunEvent::StepRetried {
+                    step: step.name,
+                    title: step.title,
+                },
             ),
             Decision::Skip => (
                 progress::Decision::Skip,
-                RunEvent::StepSkipped { step: step.name, title: step.title, began: step.began },
+                RunEvent::StepSkipped {
+                    step: step.name,
+                    title: step.title,
+                    began: step.began,
+                },
             ),
             Decision::Undo => return Err(RunEnd::Undo.into()),
             Decision::Abort => return Err(RunEnd::Aborted.into()),
@@ -158,13 +183,13 @@ impl Run {
                 (seq, attempt, None)
             }
         };
-        let allowed = self
-            .authority
-            .may(Capability::Ask)
-            .and_then(|()| match self.authority.grants.ask {
-                true => check_choices(text, offered),
-                false => Err(Refusal::Denied("this plugin may not ask people".into())),
-            });
+        let allowed =
+            self.authority
+                .may(Capability::Ask)
+                .and_then(|()| match self.authority.grants.ask {
+                    true => check_choices(text, offered),
+                    false => Err(Refusal::Denied("this plugin may not ask people".into())),
+                });
         if let Err(refusal) = allowed {
             return self.refuse(FUNCTION, seq, fresh, &refusal).await;
         }
@@ -180,8 +205,13 @@ impl Run {
             .chain(&evidence.details)
             .map(|line| self.redact(line))
             .collect();
-        let question =
-            self.ask_about((seq, attempt), PauseReason::Question, text.clone(), details, choices);
+        let question = self.ask_about(
+            (seq, attempt),
+            PauseReason::Question,
+            text.clone(),
+            details,
+            choices,
+        );
         let decision = self.decide(question).await?;
         let key = match &decision {
             Decision::Undo => return Err(RunEnd::Undo.into()),
@@ -196,12 +226,20 @@ impl Run {
             return Err(no_answer(&decision));
         }
         let key = key.to_owned();
-        let event = RunEvent::Answered { text, key: key.clone() };
+        let event = RunEvent::Answered {
+            text,
+            key: key.clone(),
+        };
         self.answer(seq, key, event).await
     }
 
     /// What people decided is written at once.
-    async fn answer<T, E>(&mut self, seq: i64, answer: T, event: RunEvent) -> Result<Result<T, E>, Stop>
+    async fn answer<T, E>(
+        &mut self,
+        seq: i64,
+        answer: T,
+        event: RunEvent,
+    ) -> Result<Result<T, E>, Stop>
     where
         T: crate::wire::Record,
         E: crate::wire::CallError,
@@ -263,7 +301,10 @@ fn no_step(name: &str) -> Refusal {
 }
 
 fn no_answer(decision: &Decision) -> Stop {
-    RunEnd::Interrupted { why: format!("{decision:?} is no answer to what was asked") }.into()
+    RunEnd::Interrupted {
+        why: format!("{decision:?} is no answer to what was asked"),
+    }
+    .into()
 }
 
 fn check_choices(text: &str, offered: &[ask::Choice]) -> Result<(), Refusal> {
@@ -277,9 +318,13 @@ fn check_choices(text: &str, offered: &[ask::Choice]) -> Result<(), Refusal> {
     for (index, offer) in offered.iter().enumerate() {
         let key = offer.key.as_str();
         let good = (1..=40).contains(&key.len())
-            && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !good {
-            return invalid("a choice's key is 1 to 40 lower case letters, digits and hyphens".into());
+            return invalid(
+                "a choice's key is 1 to 40 lower case letters, digits and hyphens".into(),
+            );
         }
         if matches!(key, "undo" | "abort") {
             return invalid(format!("`{key}` is always offered, with its own meaning"));

@@ -12,10 +12,20 @@ use rollbot_core::store::{StoreError, Write};
 pub enum RunEvent {
     /// The plugin runs, or runs again after a restart; then some calls are answered from the
     /// journal first.
-    Began { phase: Phase, replayed: usize },
+    Began {
+        phase: Phase,
+        replayed: usize,
+    },
     /// In the phase `undo`: undoing it begins.
-    StepBegan { step: String, title: String },
-    StepEnded { step: String, title: String, began: Timestamp },
+    StepBegan {
+        step: String,
+        title: String,
+    },
+    StepEnded {
+        step: String,
+        title: String,
+        began: Timestamp,
+    },
     /// It did not end well, and people are asked next.
     StepFailed {
         step: String,
@@ -25,12 +35,27 @@ pub enum RunEvent {
         details: Vec<String>,
     },
     /// People decided to go on without it.
-    StepSkipped { step: String, title: String, began: Timestamp },
+    StepSkipped {
+        step: String,
+        title: String,
+        began: Timestamp,
+    },
     /// People decided to run it again.
-    StepRetried { step: String, title: String },
-    EffectBegan { step: String, effect: Box<Effect> },
+    StepRetried {
+        step: String,
+        title: String,
+    },
+    EffectBegan {
+        step: String,
+        effect: Box<Effect>,
+    },
     /// `how` is a sentence for people; `by_hand` is set if a person did it and said so.
-    EffectEnded { step: String, effect: Box<Effect>, how: String, by_hand: bool },
+    EffectEnded {
+        step: String,
+        effect: Box<Effect>,
+        how: String,
+        by_hand: bool,
+    },
     /// The failure is handed to the plugin if it has planned this contingency, and to people
     /// otherwise.
     EffectFailed {
@@ -40,19 +65,43 @@ pub enum RunEvent {
         contingency: Option<String>,
     },
     /// It was begun before a crash, and nothing tells whether it was done; people are asked next.
-    EffectUnknown { step: String, effect: Box<Effect> },
+    EffectUnknown {
+        step: String,
+        effect: Box<Effect>,
+    },
     /// People decided to go on without it.
-    EffectSkipped { step: String, effect: Box<Effect> },
+    EffectSkipped {
+        step: String,
+        effect: Box<Effect>,
+    },
     /// People decided to perform it again.
-    EffectRetried { step: String, effect: Box<Effect> },
+    EffectRetried {
+        step: String,
+        effect: Box<Effect>,
+    },
     /// A call was refused: outside the plan or the grants. The plugin was told the same.
-    Refused { function: &'static str, reason: String },
+    Refused {
+        function: &'static str,
+        reason: String,
+    },
     /// The plugin's own words, in the running step where there is one.
-    Note { step: Option<String>, text: String },
+    Note {
+        step: Option<String>,
+        text: String,
+    },
     /// Attempt `n` of `of` failed in a way that may pass by itself; another follows.
-    Attempt { function: &'static str, effect: Option<String>, n: u32, of: u32, error: String },
+    Attempt {
+        function: &'static str,
+        effect: Option<String>,
+        n: u32,
+        of: u32,
+        error: String,
+    },
     /// People answered a question of the plugin.
-    Answered { text: String, key: String },
+    Answered {
+        text: String,
+        key: String,
+    },
 }
 
 /// The run cannot go on in this process: it is being shut down. The operation stays as it is.
@@ -131,7 +180,11 @@ pub enum RunEnd {
     Trapped { kind: TrapKind, detail: String },
     /// The replay differs from the journal at call `seq`. Nothing was performed since.
     #[error("call {seq} differs from the journal: expected {expected}, found {found}")]
-    Diverged { seq: i64, expected: String, found: String },
+    Diverged {
+        seq: i64,
+        expected: String,
+        found: String,
+    },
     /// More calls or output than a plugin may make.
     #[error("the plugin exceeded a limit: {what}")]
     TooMuch { what: String },

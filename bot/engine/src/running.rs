@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use rollbot_core::Clock;
 use rollbot_core::id::OperationId;
 use rollbot_core::journal::{Class, Entry, JournalWrite, Outcome, host_function};
 use rollbot_core::operation::{Operation, Phase};
 use rollbot_core::plan::Plan;
 use rollbot_core::store::{Batch, Guard, GuardFailed, Store, StoreError, Write};
-use rollbot_core::Clock;
 use serde::Serialize;
 
 use crate::authority::{Authority, Refusal};
@@ -84,9 +84,18 @@ pub(crate) enum Place<T, E> {
     /// It was answered.
     Returned(Result<T, E>),
     /// It failed, and people had not decided.
-    Failed { seq: i64, attempt: i64, intent_at: Timestamp, error: E },
+    Failed {
+        seq: i64,
+        attempt: i64,
+        intent_at: Timestamp,
+        error: E,
+    },
     /// It was begun, and no outcome is known.
-    Open { seq: i64, attempt: i64, intent_at: Timestamp },
+    Open {
+        seq: i64,
+        attempt: i64,
+        intent_at: Timestamp,
+    },
     /// It was never made.
     New { seq: i64, arguments: String },
 }
@@ -107,11 +116,21 @@ pub(crate) struct Beginning<'a> {
 impl Run {
     /// Reads the journal, and tells that the run begins.
     pub async fn begin(beginning: Beginning<'_>) -> Result<Self, RunEnd> {
-        let Beginning { operation, phase, plan, fence, authority, clock, store, observer, limits } =
-            beginning;
+        let Beginning {
+            operation,
+            phase,
+            plan,
+            fence,
+            authority,
+            clock,
+            store,
+            observer,
+            limits,
+        } = beginning;
         let tape = store.journal(operation.id, phase).await.map_err(lost)?;
-        if let Some((expected, entry)) =
-            (0_i64..).zip(&tape).find(|(expected, entry)| *expected != entry.seq)
+        if let Some((expected, entry)) = (0_i64..)
+            .zip(&tape)
+            .find(|(expected, entry)| *expected != entry.seq)
         {
             return Err(RunEnd::StoreLost(StoreError::Corrupt {
                 what: format!("the journal of {}, call {expected}", operation.id),
@@ -136,11 +155,16 @@ impl Run {
             output: 0,
             scratch: Vec::new(),
         };
-        let began = run.tell(&RunEvent::Began { phase, replayed: run.tape.len() });
+        let began = run.tell(&RunEvent::Began {
+            phase,
+            replayed: run.tape.len(),
+        });
         match run.commit(began).await {
             Ok(()) => Ok(run),
             Err(Stop::Run(end)) => Err(end),
-            Err(other) => Err(RunEnd::TooMuch { what: format!("{other:?}") }),
+            Err(other) => Err(RunEnd::TooMuch {
+                what: format!("{other:?}"),
+            }),
         }
     }
 
@@ -161,7 +185,9 @@ impl Run {
 
     /// When the next call was begun: as the journal says, or now.
     pub fn begun_at(&self) -> Timestamp {
-        self.tape.get(self.next).map_or_else(|| self.clock.now(), |entry| entry.intent_at)
+        self.tape
+            .get(self.next)
+            .map_or_else(|| self.clock.now(), |entry| entry.intent_at)
     }
 
     pub fn tell(&self, event: &RunEvent) -> Vec<Write> {
@@ -174,10 +200,16 @@ impl Run {
             return Ok(());
         }
         let batch = Batch::new()
-            .guard(Guard::Fence { operation: self.operation, fence: self.fence })
+            .guard(Guard::Fence {
+                operation: self.operation,
+                fence: self.fence,
+            })
             .writes(std::mem::take(&mut self.pending))
             .writes(writes);
-        self.store.commit(batch).await.map_err(|error| Stop::Run(lost(error)))
+        self.store
+            .commit(batch)
+            .await
+            .map_err(|error| Stop::Run(lost(error)))
     }
 
     pub fn defer(&mut self, writes: impl IntoIterator<Item = Write>) {
@@ -185,7 +217,10 @@ impl Run {
     }
 
     fn journal(&self, change: JournalWrite) -> Write {
-        Write::Journal { operation: self.operation, change }
+        Write::Journal {
+            operation: self.operation,
+            change,
+        }
     }
 
     pub fn intent(&self, seq: i64, function: &str, arguments: String) -> Write {
@@ -210,26 +245,42 @@ impl Run {
             outcome: None,
             outcome_at: None,
         };
-        self.journal(JournalWrite::Intent { phase: self.phase, entry })
+        self.journal(JournalWrite::Intent {
+            phase: self.phase,
+            entry,
+        })
     }
 
     pub fn outcome(&self, seq: i64, outcome: Outcome) -> Write {
         let at = self.clock.now();
-        self.journal(JournalWrite::Outcome { phase: self.phase, seq, outcome, at })
+        self.journal(JournalWrite::Outcome {
+            phase: self.phase,
+            seq,
+            outcome,
+            at,
+        })
     }
 
     pub fn again(&self, seq: i64) -> Write {
-        self.journal(JournalWrite::Again { phase: self.phase, seq, at: self.clock.now() })
+        self.journal(JournalWrite::Again {
+            phase: self.phase,
+            seq,
+            at: self.clock.now(),
+        })
     }
 
     /// The value as it may be shown and kept: without secrets, and as JSON.
     pub fn encode<T: Record>(&self, value: T) -> Result<(T, String), Stop> {
-        self.authority.hosts.redactor().encode(value).map_err(|error| {
-            Stop::Run(RunEnd::StoreLost(StoreError::Corrupt {
-                what: format!("an outcome of {}", self.operation),
-                why: error.to_string(),
-            }))
-        })
+        self.authority
+            .hosts
+            .redactor()
+            .encode(value)
+            .map_err(|error| {
+                Stop::Run(RunEnd::StoreLost(StoreError::Corrupt {
+                    what: format!("an outcome of {}", self.operation),
+                    why: error.to_string(),
+                }))
+            })
     }
 
     /// Counts a call and finds its place in the journal.
@@ -240,7 +291,9 @@ impl Run {
     ) -> Result<Place<T, E>, Stop> {
         self.scratch.clear();
         serde_json::to_writer(&mut self.scratch, arguments).map_err(|error| {
-            Stop::TooMuch(format!("the arguments of {function} cannot be written: {error}"))
+            Stop::TooMuch(format!(
+                "the arguments of {function} cannot be written: {error}"
+            ))
         })?;
         self.output += self.scratch.len();
         let (limits, index) = (&self.limits, self.next);
@@ -383,7 +436,15 @@ impl Run {
             };
             let told = self.tell(&event);
             self.commit(told).await?;
-            tokio::time::sleep(self.limits.pause_after(n)).await;
+            let pause = self.limits.pause_after(n);
+            self.clock
+                .sleep_until(
+                    self.clock
+                        .now()
+                        .checked_add(pause)
+                        .unwrap_or(Timestamp::MAX),
+                )
+                .await;
             n += 1;
         }
     }
@@ -440,7 +501,11 @@ impl Run {
             Place::Open { seq, intent_at, .. } => (seq, intent_at, None),
             Place::New { seq, arguments } => {
                 let now = self.clock.now();
-                (seq, now, Some(self.intent_at(seq, FUNCTION, arguments, now)))
+                (
+                    seq,
+                    now,
+                    Some(self.intent_at(seq, FUNCTION, arguments, now)),
+                )
             }
         };
         let until = wake_up(begun_at, millis, self.limits.longest_sleep)?;
@@ -463,7 +528,10 @@ fn shown(function: &str, arguments: &str) -> String {
     const MOST: usize = 300;
     let mut text = format!("{function}{arguments}");
     if text.len() > MOST {
-        let end = (0..=MOST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        let end = (0..=MOST)
+            .rev()
+            .find(|end| text.is_char_boundary(*end))
+            .unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }
@@ -471,14 +539,21 @@ fn shown(function: &str, arguments: &str) -> String {
 }
 
 /// When a sleep ends.
-pub(crate) fn wake_up(begun_at: Timestamp, millis: u64, longest: Duration) -> Result<Timestamp, Stop> {
+pub(crate) fn wake_up(
+    begun_at: Timestamp,
+    millis: u64,
+    longest: Duration,
+) -> Result<Timestamp, Stop> {
     i64::try_from(millis)
         .ok()
         .filter(|_| Duration::from_millis(millis) <= longest)
         .and_then(|millis| begun_at.as_millisecond().checked_add(millis))
         .and_then(|until| Timestamp::from_millisecond(until).ok())
         .ok_or_else(|| {
-            Stop::TooMuch(format!("a sleep of {millis} ms, {} ms are allowed", longest.as_millis()))
+            Stop::TooMuch(format!(
+                "a sleep of {millis} ms, {} ms are allowed",
+                longest.as_millis()
+            ))
         })
 }
 

@@ -220,7 +220,9 @@ pub(crate) async fn in_time<T, E: CallError>(
         Ok(answer) => answer,
         Err(_) => {
             let seconds = deadline.as_secs_f64();
-            Err(E::overdue(format!("{function} did not end within {seconds:.1} s")))
+            Err(E::overdue(format!(
+                "{function} did not end within {seconds:.1} s"
+            )))
         }
     }
 }
@@ -263,6 +265,9 @@ pub(crate) struct EvidenceArgument<'a> {
 
 impl<'a> From<&'a types::Evidence> for EvidenceArgument<'a> {
     fn from(evidence: &'a types::Evidence) -> Self {
-        Self { details: &evidence.details, summary: &evidence.summary }
+        Self {
+            details: &evidence.details,
+            summary: &evidence.summary,
+        }
     }
 }

@@ -102,7 +102,10 @@ mod tests {
             record("start", 1_003, None, StepState::Running),
         ];
         let estimate = left(&done, 1_023).unwrap();
-        assert_eq!((estimate.from, estimate.to), (Duration::from_secs(40), Duration::from_secs(40)));
+        assert_eq!(
+            (estimate.from, estimate.to),
+            (Duration::from_secs(40), Duration::from_secs(40))
+        );
         assert!(!estimate.overdue);
     }
 

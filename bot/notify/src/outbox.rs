@@ -78,8 +78,10 @@ impl Outbox {
         platforms: impl IntoIterator<Item = Arc<dyn ChatPlatform>>,
         config: OutboxConfig,
     ) -> Arc<Self> {
-        let platforms =
-            platforms.into_iter().map(|platform| (platform.name().to_owned(), platform)).collect();
+        let platforms = platforms
+            .into_iter()
+            .map(|platform| (platform.name().to_owned(), platform))
+            .collect();
         Arc::new(Self {
             store,
             clock,
@@ -103,7 +105,10 @@ impl Outbox {
     }
 
     pub fn reach(&self) -> Vec<Reach> {
-        self.reach.lock().map(|reach| reach.values().cloned().collect()).unwrap_or_default()
+        self.reach
+            .lock()
+            .map(|reach| reach.values().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// Sends what is due, for as long as the future is polled.
@@ -164,7 +169,9 @@ impl Outbox {
     async fn send(&self, row: &OutboxRow) -> Result<Sent, StoreError> {
         let message = &row.message;
         let now = self.clock.now();
-        if message.about == About::Live && let Some(last) = row.delivered_at {
+        if message.about == About::Live
+            && let Some(last) = row.delivered_at
+        {
             let next = later(last, self.config.edit_interval);
             if now < next {
                 // Not a failure: several changes become one edit.
@@ -172,7 +179,10 @@ impl Outbox {
             }
         }
         let Some(platform) = self.platforms.get(&message.destination.platform) else {
-            let error = format!("no platform `{}` is configured", message.destination.platform);
+            let error = format!(
+                "no platform `{}` is configured",
+                message.destination.platform
+            );
             self.store.outbox_failed(row.id, &error, now, true).await?;
             return Ok(Sent::Failed);
         };
@@ -194,7 +204,9 @@ impl Outbox {
             Ok(body) => body,
             Err(error) => {
                 tracing::error!(identity = message.identity, %error, "a message cannot be rendered");
-                self.store.outbox_failed(row.id, &error.to_string(), now, true).await?;
+                self.store
+                    .outbox_failed(row.id, &error.to_string(), now, true)
+                    .await?;
                 return Ok(Sent::Failed);
             }
         };
@@ -220,14 +232,18 @@ impl Outbox {
         let now = self.clock.now();
         match result {
             Ok(message_ref) => {
-                self.store.outbox_delivered(row.id, row.revision, &message_ref, now).await?;
+                self.store
+                    .outbox_delivered(row.id, row.revision, &message_ref, now)
+                    .await?;
                 self.sent.fetch_add(1, Ordering::Relaxed);
                 Ok(Sent::Delivered)
             }
             Err(error) => {
                 let abandon = matches!(error, SendError::Refused(_));
                 let pause = match &error {
-                    SendError::Again { after: Some(after), .. } => *after,
+                    SendError::Again {
+                        after: Some(after), ..
+                    } => *after,
                     SendError::Unauthorised(_) => self.config.longest_pause,
                     _ => self.pause(row.attempts),
                 };
@@ -266,11 +282,14 @@ impl Outbox {
     }
 
     fn account(&self, row: &OutboxRow, result: &Result<String, SendError>) {
-        let Ok(mut all) = self.reach.lock() else { return };
+        let Ok(mut all) = self.reach.lock() else {
+            return;
+        };
         let platform = &row.message.destination.platform;
-        let reach = all
-            .entry(platform.clone())
-            .or_insert_with(|| Reach { platform: platform.clone(), ..Reach::default() });
+        let reach = all.entry(platform.clone()).or_insert_with(|| Reach {
+            platform: platform.clone(),
+            ..Reach::default()
+        });
         match result {
             Ok(_) => {
                 reach.sent += 1;

@@ -60,9 +60,15 @@ mod tests {
         let spelled: Vec<_> = [400, 9_900, 12_000, 60_000, 200_000, 7_500_000]
             .map(|ms| duration(Duration::from_millis(ms)))
             .into();
-        assert_eq!(spelled, ["0.4 s", "9.9 s", "12 s", "1 min", "3 min 20 s", "2 h 5 min"]);
+        assert_eq!(
+            spelled,
+            ["0.4 s", "9.9 s", "12 s", "1 min", "3 min 20 s", "2 h 5 min"]
+        );
         let sizes: Vec<_> = [0, 999, 1_000, 1_234_567, 999_999].map(bytes).into();
-        assert_eq!(sizes, ["0 bytes", "999 bytes", "1.0 kB", "1.2 MB", "1.0 MB"]);
+        assert_eq!(
+            sizes,
+            ["0 bytes", "999 bytes", "1.0 kB", "1.2 MB", "1.0 MB"]
+        );
     }
 
     #[test]

@@ -21,7 +21,10 @@ pub struct Spec {
 }
 
 fn samples<W: Words>() -> Vec<serde_json::Value> {
-    W::samples().into_iter().filter_map(|words| serde_json::to_value(words).ok()).collect()
+    W::samples()
+        .into_iter()
+        .filter_map(|words| serde_json::to_value(words).ok())
+        .collect()
 }
 
 macro_rules! spec {
@@ -41,11 +44,23 @@ pub const TEMPLATES: &[Spec] = &[
     spec!("plan", ApprovalWords, "shows a plan nobody is asked about"),
     spec!("live", LiveWords, "the one live message of a run"),
     spec!("detail", DetailWords, "a line in the thread of a run"),
-    spec!("question", QuestionWords, "a paused operation asks what to do"),
-    spec!("maintenance", AnnouncementWords, "T1, to users: maintenance has begun"),
+    spec!(
+        "question",
+        QuestionWords,
+        "a paused operation asks what to do"
+    ),
+    spec!(
+        "maintenance",
+        AnnouncementWords,
+        "T1, to users: maintenance has begun"
+    ),
     spec!("update", AnnouncementWords, "T3, to users: it still lasts"),
     spec!("restored", AnnouncementWords, "T2, to users: all clear"),
-    spec!("ended", AnnouncementWords, "to users: ended without an all-clear"),
+    spec!(
+        "ended",
+        AnnouncementWords,
+        "to users: ended without an all-clear"
+    ),
     spec!("notice", NoticeWords, "a notice to operators"),
     spec!("answer", NoticeWords, "the answer to a command"),
 ];
@@ -126,26 +141,39 @@ impl Templates {
         if let Some(folder) = overrides {
             errors.extend(strangers(folder));
         }
-        let templates = Self { sources, by_platform: BTreeMap::new(), origin };
+        let templates = Self {
+            sources,
+            by_platform: BTreeMap::new(),
+            origin,
+        };
         let plain: Escape = Arc::new(str::to_owned);
         let registry = templates.registry(plain, &mut errors);
         for spec in TEMPLATES {
-            let Some((file, _)) = templates.sources.get(spec.name) else { continue };
+            let Some((file, _)) = templates.sources.get(spec.name) else {
+                continue;
+            };
             if !registry.has_template(spec.name) {
                 continue;
             }
             for values in (spec.samples)() {
                 if let Err(error) = registry.render(spec.name, &values) {
                     let problem = explain(&error.reason().to_string());
-                    let found =
-                        TemplateError { file: file.clone(), line: error.line_no, problem };
+                    let found = TemplateError {
+                        file: file.clone(),
+                        line: error.line_no,
+                        problem,
+                    };
                     if !errors.contains(&found) {
                         errors.push(found);
                     }
                 }
             }
         }
-        if errors.is_empty() { Ok(templates) } else { Err(TemplateErrors(errors)) }
+        if errors.is_empty() {
+            Ok(templates)
+        } else {
+            Err(TemplateErrors(errors))
+        }
     }
 
     fn registry(&self, escape: Escape, errors: &mut Vec<TemplateError>) -> Handlebars<'static> {
@@ -165,9 +193,15 @@ impl Templates {
                     registry.register_template(name, template);
                 }
                 Err(error) => {
-                    let (line, reason) =
-                        (error.pos().map(|(line, _)| line), error.reason().to_string());
-                    errors.push(TemplateError { file: file.clone(), line, problem: reason });
+                    let (line, reason) = (
+                        error.pos().map(|(line, _)| line),
+                        error.reason().to_string(),
+                    );
+                    errors.push(TemplateError {
+                        file: file.clone(),
+                        line,
+                        problem: reason,
+                    });
                 }
             }
         }
@@ -192,7 +226,11 @@ impl Templates {
         variables: &serde_json::Value,
     ) -> Result<String, TemplateError> {
         let problem = |line, problem| TemplateError {
-            file: self.sources.get(template).map_or(template, |(file, _)| file).to_owned(),
+            file: self
+                .sources
+                .get(template)
+                .map_or(template, |(file, _)| file)
+                .to_owned(),
             line,
             problem,
         };
@@ -217,7 +255,10 @@ impl Templates {
 
     /// A template's sample values, for `rollbot template render`.
     pub fn sample(name: &str) -> Option<serde_json::Value> {
-        TEMPLATES.iter().find(|spec| spec.name == name).and_then(|spec| (spec.samples)().into_iter().next())
+        TEMPLATES
+            .iter()
+            .find(|spec| spec.name == name)
+            .and_then(|spec| (spec.samples)().into_iter().next())
     }
 
     /// Where a template comes from: `None` when it is the built-in one.
@@ -228,24 +269,43 @@ impl Templates {
 
 /// Files in the override folder that override nothing: most likely a misspelled name.
 fn strangers(folder: &Path) -> Vec<TemplateError> {
-    let error = |file: String, problem: String| TemplateError { file, line: None, problem };
+    let error = |file: String, problem: String| TemplateError {
+        file,
+        line: None,
+        problem,
+    };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(why) => {
-            return vec![error(folder.display().to_string(), format!("cannot be read: {why}"))];
+            return vec![error(
+                folder.display().to_string(),
+                format!("cannot be read: {why}"),
+            )];
         }
     };
-    let known = || TEMPLATES.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", ");
+    let known = || {
+        TEMPLATES
+            .iter()
+            .map(|spec| spec.name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     entries
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "hbs"))
         .filter(|path| {
-            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            let stem = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .unwrap_or_default();
             !TEMPLATES.iter().any(|spec| spec.name == stem)
         })
         .map(|path| {
-            error(path.display().to_string(), format!("overrides no template: they are {}", known()))
+            error(
+                path.display().to_string(),
+                format!("overrides no template: they are {}", known()),
+            )
         })
         .collect()
 }
@@ -265,7 +325,12 @@ fn unescaped(template: &Template) -> bool {
 fn explain(reason: &str) -> String {
     reason
         .strip_prefix("Failed to access variable in strict mode ")
-        .map(|name| format!("uses the variable {}, which this template does not have", name.trim()))
+        .map(|name| {
+            format!(
+                "uses the variable {}, which this template does not have",
+                name.trim()
+            )
+        })
         .unwrap_or_else(|| reason.to_owned())
 }
 
@@ -315,7 +380,10 @@ mod tests {
 
     #[test]
     fn values_are_escaped_for_the_platform() {
-        let words = NoticeWords { text: "**bold**".into(), ..NoticeWords::default() };
+        let words = NoticeWords {
+            text: "**bold**".into(),
+            ..NoticeWords::default()
+        };
         let text = loaded()
             .render("console", "answer", &serde_json::to_value(words).unwrap())
             .unwrap();
@@ -325,13 +393,16 @@ mod tests {
     #[test]
     fn an_override_is_checked_and_says_where_it_is_wrong() {
         let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write("live.hbs", "fine\n{{no_such_variable}}\n");
         write("detail.hbs", "{{#if text}}\nnever closed");
         write("notice.hbs", "ok\n{{{text}}}");
         write("aproval.hbs", "x");
         let errors = Templates::load(Some(folder.path())).err().unwrap();
-        let text = errors.to_string().replace(&folder.path().display().to_string(), "FOLDER");
+        let text = errors
+            .to_string()
+            .replace(&folder.path().display().to_string(), "FOLDER");
         let mut lines: Vec<_> = text.lines().collect();
         lines.sort_unstable();
         insta::assert_snapshot!(lines.join("\n"));
@@ -343,7 +414,15 @@ mod tests {
         std::fs::write(folder.path().join("detail.hbs"), "ours: {{text}}").unwrap();
         let mut templates = Templates::load(Some(folder.path())).unwrap();
         templates.add_platform("console", Arc::new(|text: &str| text.to_owned()));
-        let words = serde_json::to_value(DetailWords { text: "hi".into(), ..Default::default() });
-        assert_eq!(templates.render("console", "detail", &words.unwrap()).unwrap(), "ours: hi");
+        let words = serde_json::to_value(DetailWords {
+            text: "hi".into(),
+            ..Default::default()
+        });
+        assert_eq!(
+            templates
+                .render("console", "detail", &words.unwrap())
+                .unwrap(),
+            "ours: hi"
+        );
     }
 }

@@ -81,7 +81,11 @@ impl Words for ApprovalWords {
             plugin: text("trade 0.1.0"),
             decided: Some(text("approved by Ben, Cleo")),
         };
-        let bare = Self { reason: None, decided: None, ..Self::default() };
+        let bare = Self {
+            reason: None,
+            decided: None,
+            ..Self::default()
+        };
         vec![full, bare]
     }
 }
@@ -222,7 +226,11 @@ impl Words for QuestionWords {
             answer: Some(text("Retry")),
             answered_by: Some(text("Ben")),
         };
-        let open = Self { answer: None, answered_by: None, ..full.clone() };
+        let open = Self {
+            answer: None,
+            answered_by: None,
+            ..full.clone()
+        };
         vec![full, open, Self::default()]
     }
 }

@@ -15,7 +15,13 @@ use rollbot_core::OperationId;
 )]
 pub struct Cli {
     /// Directory with rollbot.toml, services.toml and people.toml.
-    #[arg(long, global = true, value_name = "DIR", default_value = "/etc/rollbot", env = "ROLLBOT_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/etc/rollbot",
+        env = "ROLLBOT_CONFIG"
+    )]
     pub config: PathBuf,
 
     #[command(subcommand)]

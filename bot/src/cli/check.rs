@@ -31,7 +31,11 @@ struct Finding {
 }
 
 fn finding(what: &str, grade: Grade, text: impl Into<String>) -> Finding {
-    Finding { what: what.to_owned(), grade, text: text.into() }
+    Finding {
+        what: what.to_owned(),
+        grade,
+        text: text.into(),
+    }
 }
 
 pub async fn check(directory: &Path, args: CheckArgs) -> Ended {
@@ -42,7 +46,11 @@ pub async fn check(directory: &Path, args: CheckArgs) -> Ended {
             findings.push(finding(
                 "configuration",
                 Grade::Pass,
-                format!("{} services, {} people", config.services.len(), config.people.iter().count()),
+                format!(
+                    "{} services, {} people",
+                    config.services.len(),
+                    config.people.iter().count()
+                ),
             ));
             findings.push(templates(config.templates.as_deref()));
             findings.extend(approvals(&config));
@@ -64,18 +72,30 @@ pub async fn check(directory: &Path, args: CheckArgs) -> Ended {
                 Grade::Fail => "FAIL".red().bold().to_string(),
             };
             let mut lines = finding.text.lines();
-            say(&format!("{mark}  {}: {}", finding.what.bold(), harmless(lines.next().unwrap_or_default())));
+            say(&format!(
+                "{mark}  {}: {}",
+                finding.what.bold(),
+                harmless(lines.next().unwrap_or_default())
+            ));
             for line in lines {
                 say(&format!("      {}", harmless(line)));
             }
         }
     }
-    Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn templates(overrides: Option<&Path>) -> Finding {
     match Templates::load(overrides) {
-        Ok(_) => finding("templates", Grade::Pass, format!("{} render with their variables", TEMPLATES.len())),
+        Ok(_) => finding(
+            "templates",
+            Grade::Pass,
+            format!("{} render with their variables", TEMPLATES.len()),
+        ),
         Err(errors) => finding("templates", Grade::Fail, errors.to_string()),
     }
 }
@@ -88,9 +108,17 @@ async fn plugins() -> Finding {
     let mut names = Vec::new();
     for component in rollbot_plugins::components() {
         match engine.load(component.name, component.bytes).await {
-            Ok(plugin) => names.push(format!("{} {}", component.name, plugin.description().version)),
+            Ok(plugin) => names.push(format!(
+                "{} {}",
+                component.name,
+                plugin.description().version
+            )),
             Err(error) => {
-                return finding("plugins", Grade::Fail, format!("{}: {error}", component.name));
+                return finding(
+                    "plugins",
+                    Grade::Fail,
+                    format!("{}: {error}", component.name),
+                );
             }
         }
     }
@@ -105,7 +133,9 @@ fn approvals(config: &rollbot_config::Config) -> Vec<Finding> {
         let stuck: Vec<_> = config
             .people
             .iter()
-            .filter(|person| policy.electorate(&config.people, &person.id) < policy.required as usize)
+            .filter(|person| {
+                policy.electorate(&config.people, &person.id) < policy.required as usize
+            })
             .map(|person| person.name.clone())
             .collect();
         if !stuck.is_empty() {
@@ -114,11 +144,19 @@ fn approvals(config: &rollbot_config::Config) -> Vec<Finding> {
                 policy.required,
                 stuck.join(", ")
             );
-            findings.push(finding(&format!("approval of {}", service.description.name), Grade::Warn, text));
+            findings.push(finding(
+                &format!("approval of {}", service.description.name),
+                Grade::Warn,
+                text,
+            ));
         }
     }
     if findings.is_empty() {
-        findings.push(finding("approval", Grade::Pass, "every service can be approved, whoever asks"));
+        findings.push(finding(
+            "approval",
+            Grade::Pass,
+            "every service can be approved, whoever asks",
+        ));
     }
     findings
 }
@@ -129,18 +167,28 @@ async fn hosts(parts: &Parts, config: &rollbot_config::Config) -> Vec<Finding> {
     for service in &config.services {
         let name = &service.description.name;
         let Some(host) = parts.hosts.get(&service.description.host) else {
-            findings.push(finding(name, Grade::Fail, format!("no host `{}`", service.description.host)));
+            findings.push(finding(
+                name,
+                Grade::Fail,
+                format!("no host `{}`", service.description.host),
+            ));
             continue;
         };
         let about = &service.description;
         let mut problems = Vec::new();
-        match host.containers.ready(&about.compose_project, &about.compose_services).await {
+        match host
+            .containers
+            .ready(&about.compose_project, &about.compose_services)
+            .await
+        {
             Ok(all) => problems.extend(all.into_iter().flat_map(|ready| ready.problems)),
             Err(error) => problems.push(error.to_string()),
         }
         match host.processes.status(&about.units, about.port).await {
             Ok(status) if !status.service_manager => {
-                problems.push("no service manager answers: the owner of the port would be stopped".to_owned());
+                problems.push(
+                    "no service manager answers: the owner of the port would be stopped".to_owned(),
+                );
             }
             Ok(_) => {}
             Err(error) => problems.push(error.to_string()),
@@ -149,7 +197,10 @@ async fn hosts(parts: &Parts, config: &rollbot_config::Config) -> Vec<Finding> {
             problems.push(error.to_string());
         }
         if !Path::new(&about.data_directory).is_dir() {
-            problems.push(format!("{} is no directory: there would be nothing to back up", about.data_directory));
+            problems.push(format!(
+                "{} is no directory: there would be nothing to back up",
+                about.data_directory
+            ));
         }
         let (grade, text) = if problems.is_empty() {
             (Grade::Pass, "could be rolled back now".to_owned())

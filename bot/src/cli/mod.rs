@@ -30,7 +30,9 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { wrap_store: Arc::new(|store| store) }
+        Self {
+            wrap_store: Arc::new(|store| store),
+        }
     }
 }
 

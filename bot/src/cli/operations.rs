@@ -14,11 +14,18 @@ use super::style::{harmless, print_json, say};
 pub async fn operations(config: &Path, args: OperationsArgs) -> Ended {
     let store = crate::serve::open_to_read(config).await?;
     let states = if args.open {
-        State::ALL.into_iter().filter(|state| !state.is_final()).collect()
+        State::ALL
+            .into_iter()
+            .filter(|state| !state.is_final())
+            .collect()
     } else {
         Vec::new()
     };
-    let filter = OperationFilter { service: args.service, states, limit: i64::from(args.limit) };
+    let filter = OperationFilter {
+        service: args.service,
+        states,
+        limit: i64::from(args.limit),
+    };
     let operations = store.operations(filter).await?;
     if args.json {
         let listed: Vec<_> = operations

@@ -23,7 +23,10 @@ pub async fn plugin(args: PluginArgs) -> Ended {
                 listed.push((plugin, component.bytes.len()));
             }
             if json {
-                let all: Vec<_> = listed.iter().map(|(plugin, size)| facts(plugin, *size)).collect();
+                let all: Vec<_> = listed
+                    .iter()
+                    .map(|(plugin, size)| facts(plugin, *size))
+                    .collect();
                 print_json(&all)?;
             } else {
                 for (plugin, _) in &listed {
@@ -53,15 +56,23 @@ pub async fn plugin(args: PluginArgs) -> Ended {
 
 /// A file, or one of the plugins that come with the bot.
 fn read(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
-    let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = file
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default();
     if !file.exists()
-        && let Some(bundled) =
-            rollbot_plugins::components().iter().find(|component| Path::new(component.name) == file)
+        && let Some(bundled) = rollbot_plugins::components()
+            .iter()
+            .find(|component| Path::new(component.name) == file)
     {
         return Ok((bundled.name.to_owned(), bundled.bytes.to_vec()));
     }
-    let bytes = std::fs::read(file)
-        .with_context(|| format!("{} cannot be read, and no plugin that comes with rollbot has that name", file.display()))?;
+    let bytes = std::fs::read(file).with_context(|| {
+        format!(
+            "{} cannot be read, and no plugin that comes with rollbot has that name",
+            file.display()
+        )
+    })?;
     Ok((name, bytes))
 }
 
@@ -80,12 +91,20 @@ fn print(plugin: &Arc<Plugin>, size: usize) {
     say(&format!("{} {}", about.name.bold(), about.version));
     say(&harmless(&about.summary));
     say(&format!("serves services of type `{}`", about.service_type));
-    say(&format!("{} · {}", plugin.digest(), rollbot_notify::bytes(size as u64)));
+    say(&format!(
+        "{} · {}",
+        plugin.digest(),
+        rollbot_notify::bytes(size as u64)
+    ));
     say(&format!("wants: {}", about.wants.join(", ")));
     say("");
     say(&"Procedures".bold().to_string());
     for procedure in plugin.procedures() {
-        say(&format!("  {:<10} {}", procedure.name, harmless(&procedure.summary)));
+        say(&format!(
+            "  {:<10} {}",
+            procedure.name,
+            harmless(&procedure.summary)
+        ));
     }
     say("");
     say(&"Host functions".bold().to_string());
@@ -100,10 +119,18 @@ fn print(plugin: &Arc<Plugin>, size: usize) {
             "  {:<23} {:<14} {}",
             function.name,
             function.class.as_str(),
-            if function.by_effect { "the name of a planned effect" } else { "values" }
+            if function.by_effect {
+                "the name of a planned effect"
+            } else {
+                "values"
+            }
         );
         // Progress and clock are there for everybody; the others only where the plugin wants them.
         let always = function.name.starts_with("progress.") || function.name.starts_with("clock.");
-        if wanted || always { say(&line) } else { say(&line.dimmed().to_string()) }
+        if wanted || always {
+            say(&line)
+        } else {
+            say(&line.dimmed().to_string())
+        }
     }
 }

@@ -21,38 +21,80 @@ pub async fn request(config: &Path, args: RequestArgs) -> Ended {
         reason: reason(args.reason)?,
         dry_run: args.dry_run,
     };
-    ask(config, &args.remote, Request::Command { id: new_id(), text: command.to_string() }).await
+    ask(
+        config,
+        &args.remote,
+        Request::Command {
+            id: new_id(),
+            text: command.to_string(),
+        },
+    )
+    .await
 }
 
 pub async fn vote(config: &Path, args: VoteArgs) -> Ended {
     let id = new_id();
     let operation = args.operation;
     let request = if args.break_glass {
-        Request::BreakGlass { id, operation, reason: args.reason.unwrap_or_default() }
+        Request::BreakGlass {
+            id,
+            operation,
+            reason: args.reason.unwrap_or_default(),
+        }
     } else {
         let ballot = match args.ballot {
             BallotArg::Approve => Ballot::Approve,
             BallotArg::Veto => Ballot::Veto,
         };
-        Request::Vote { id, operation, ballot, on: !args.withdraw }
+        Request::Vote {
+            id,
+            operation,
+            ballot,
+            on: !args.withdraw,
+        }
     };
     ask(config, &args.remote, request).await
 }
 
 pub async fn answer(config: &Path, args: AnswerArgs) -> Ended {
-    let request =
-        Request::Answer { id: new_id(), operation: args.operation, choice: args.choice };
+    let request = Request::Answer {
+        id: new_id(),
+        operation: args.operation,
+        choice: args.choice,
+    };
     ask(config, &args.remote, request).await
 }
 
 pub async fn cancel(config: &Path, args: CancelArgs) -> Ended {
-    let command = Command::Cancel { operation: args.operation, reason: reason(args.reason)? };
-    ask(config, &args.remote, Request::Command { id: new_id(), text: command.to_string() }).await
+    let command = Command::Cancel {
+        operation: args.operation,
+        reason: reason(args.reason)?,
+    };
+    ask(
+        config,
+        &args.remote,
+        Request::Command {
+            id: new_id(),
+            text: command.to_string(),
+        },
+    )
+    .await
 }
 
 pub async fn unlock(config: &Path, args: UnlockArgs) -> Ended {
-    let command = Command::Unlock { service: args.service, reason: reason(args.reason)? };
-    ask(config, &args.remote, Request::Command { id: new_id(), text: command.to_string() }).await
+    let command = Command::Unlock {
+        service: args.service,
+        reason: reason(args.reason)?,
+    };
+    ask(
+        config,
+        &args.remote,
+        Request::Command {
+            id: new_id(),
+            text: command.to_string(),
+        },
+    )
+    .await
 }
 
 pub async fn login(config: &Path, args: LoginArgs) -> Ended {
@@ -60,7 +102,8 @@ pub async fn login(config: &Path, args: LoginArgs) -> Ended {
 }
 
 fn reason(text: Option<String>) -> anyhow::Result<Option<Reason>> {
-    text.map(|text| Reason::new(&text).context("--reason")).transpose()
+    text.map(|text| Reason::new(&text).context("--reason"))
+        .transpose()
 }
 
 /// Makes a call that is sent twice one call.
@@ -82,7 +125,12 @@ async fn ask(config: &Path, remote: &Remote, request: Request) -> Ended {
         print_json(&response)?;
     }
     match response {
-        Response::Said { title, text, lines, block } => {
+        Response::Said {
+            title,
+            text,
+            lines,
+            block,
+        } => {
             if !remote.json {
                 if !title.is_empty() {
                     say(&harmless(&title).bold().to_string());

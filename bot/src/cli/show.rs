@@ -14,9 +14,9 @@ use rollbot_core::store::Store;
 use rollbot_notify::duration;
 use serde::Serialize;
 
+use super::Ended;
 use super::args::ShowArgs;
 use super::style::{harmless, print_json, say};
-use super::Ended;
 
 /// Everything on record of an operation.
 #[derive(Debug, Clone, Serialize)]
@@ -69,7 +69,12 @@ pub async fn timeline(store: &dyn Store, id: OperationId) -> anyhow::Result<Time
         operation,
         steps: store.steps(id).await?,
         audit: store.audit(id).await?,
-        messages: store.outbox_of(id).await?.into_iter().map(Told::from).collect(),
+        messages: store
+            .outbox_of(id)
+            .await?
+            .into_iter()
+            .map(Told::from)
+            .collect(),
     })
 }
 
@@ -110,7 +115,11 @@ pub fn in_words(timeline: &Timeline) -> String {
             .unwrap_or_default(),
     ));
     if let Some(digest) = &operation.digest {
-        let plugin = operation.plan.as_ref().map(|plan| plan.plugin.as_str()).unwrap_or_default();
+        let plugin = operation
+            .plan
+            .as_ref()
+            .map(|plan| plan.plugin.as_str())
+            .unwrap_or_default();
         line(format!("plan {} by {plugin}", digest.short()));
     }
     line(String::new());
@@ -119,8 +128,15 @@ pub fn in_words(timeline: &Timeline) -> String {
         // What a step does is indented below it.
         let inner = matches!(
             entry.kind.as_str(),
-            "effect-begun" | "effect-ended" | "effect-failed" | "effect-unknown"
-                | "effect-skipped" | "effect-retried" | "note" | "attempt-failed" | "refused"
+            "effect-begun"
+                | "effect-ended"
+                | "effect-failed"
+                | "effect-unknown"
+                | "effect-skipped"
+                | "effect-retried"
+                | "note"
+                | "attempt-failed"
+                | "refused"
         );
         let indent = if inner { "    " } else { "" };
         line(format!(
@@ -138,7 +154,11 @@ pub fn in_words(timeline: &Timeline) -> String {
                 .took()
                 .map(|ms| duration(Duration::from_millis(ms)))
                 .unwrap_or_else(|| "not ended".to_owned());
-            line(format!("  {:<9} {:<44} {took}", step.state.as_str(), harmless(&step.title)));
+            line(format!(
+                "  {:<9} {:<44} {took}",
+                step.state.as_str(),
+                harmless(&step.title)
+            ));
         }
     }
     if !operation.observed.is_empty() {
@@ -154,10 +174,16 @@ pub fn in_words(timeline: &Timeline) -> String {
             ));
         }
     }
-    let (told, waiting): (Vec<_>, Vec<_>) =
-        timeline.messages.iter().partition(|message| message.delivered);
+    let (told, waiting): (Vec<_>, Vec<_>) = timeline
+        .messages
+        .iter()
+        .partition(|message| message.delivered);
     line(String::new());
-    line(format!("{} messages delivered, {} not yet", told.len(), waiting.len()));
+    line(format!(
+        "{} messages delivered, {} not yet",
+        told.len(),
+        waiting.len()
+    ));
     for message in waiting {
         line(format!(
             "  {} to {}/{}: {}",

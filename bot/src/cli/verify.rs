@@ -17,8 +17,16 @@ pub async fn audit(config: &Path, args: AuditArgs) -> Ended {
     let operations = match operation {
         Some(id) => vec![id],
         None => {
-            let filter = OperationFilter { limit: i64::MAX, ..OperationFilter::default() };
-            store.operations(filter).await?.into_iter().map(|operation| operation.id).collect()
+            let filter = OperationFilter {
+                limit: i64::MAX,
+                ..OperationFilter::default()
+            };
+            store
+                .operations(filter)
+                .await?
+                .into_iter()
+                .map(|operation| operation.id)
+                .collect()
         }
     };
     let (mut rows, mut broken) = (0, Vec::new());
@@ -34,7 +42,11 @@ pub async fn audit(config: &Path, args: AuditArgs) -> Ended {
     for &id in &operations {
         let chain = store.audit(id).await?;
         rows += chain.len();
-        broken.extend(audit::verify(id, &chain).into_iter().map(|broken| broken.to_string()));
+        broken.extend(
+            audit::verify(id, &chain)
+                .into_iter()
+                .map(|broken| broken.to_string()),
+        );
     }
     if json {
         print_json(&serde_json::json!({
@@ -53,5 +65,9 @@ pub async fn audit(config: &Path, args: AuditArgs) -> Ended {
             say(&format!("  {line}"));
         }
     }
-    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if broken.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }

@@ -14,7 +14,10 @@ const DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("no rollbot listens at {}: start it with `rollbot serve`, or name its socket with --socket ({why})", .socket.display())]
-    NotThere { socket: PathBuf, why: std::io::Error },
+    NotThere {
+        socket: PathBuf,
+        why: std::io::Error,
+    },
     #[error("rollbot at {} has not answered within {} s: whether it was recorded is not known, see `rollbot operations`", .socket.display(), DEADLINE.as_secs())]
     Late { socket: PathBuf },
     #[error("rollbot at {} broke off: {why}", .socket.display())]
@@ -26,15 +29,24 @@ pub enum ClientError {
 /// # Errors
 /// There is none, or it does not answer properly.
 pub async fn call(socket: &Path, request: &Request) -> Result<Response, ClientError> {
-    let broken = |why: String| ClientError::Broken { socket: socket.to_owned(), why };
+    let broken = |why: String| ClientError::Broken {
+        socket: socket.to_owned(),
+        why,
+    };
     let talk = async {
         let stream = UnixStream::connect(socket)
             .await
-            .map_err(|why| ClientError::NotThere { socket: socket.to_owned(), why })?;
+            .map_err(|why| ClientError::NotThere {
+                socket: socket.to_owned(),
+                why,
+            })?;
         let (read, mut write) = stream.into_split();
         let mut line = serde_json::to_string(request).map_err(|error| broken(error.to_string()))?;
         line.push('\n');
-        write.write_all(line.as_bytes()).await.map_err(|error| broken(error.to_string()))?;
+        write
+            .write_all(line.as_bytes())
+            .await
+            .map_err(|error| broken(error.to_string()))?;
         let mut answer = String::new();
         BufReader::new(read.take(LONGEST_LINE))
             .read_line(&mut answer)
@@ -44,5 +56,9 @@ pub async fn call(socket: &Path, request: &Request) -> Result<Response, ClientEr
     };
     tokio::time::timeout(DEADLINE, talk)
         .await
-        .unwrap_or_else(|_| Err(ClientError::Late { socket: socket.to_owned() }))
+        .unwrap_or_else(|_| {
+            Err(ClientError::Late {
+                socket: socket.to_owned(),
+            })
+        })
 }

@@ -21,9 +21,22 @@ pub(crate) const LONGEST_LINE: u64 = 64 * 1024;
 pub enum Request {
     /// A command of the common grammar.
     Command { id: String, text: String },
-    Vote { id: String, operation: OperationId, ballot: Ballot, on: bool },
-    BreakGlass { id: String, operation: OperationId, reason: String },
-    Answer { id: String, operation: OperationId, choice: String },
+    Vote {
+        id: String,
+        operation: OperationId,
+        ballot: Ballot,
+        on: bool,
+    },
+    BreakGlass {
+        id: String,
+        operation: OperationId,
+        reason: String,
+    },
+    Answer {
+        id: String,
+        operation: OperationId,
+        choice: String,
+    },
     /// A link with which the caller logs in to the console.
     Login,
 }

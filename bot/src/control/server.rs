@@ -64,13 +64,20 @@ impl ControlServer {
         listener: UnixListener,
         path: PathBuf,
     ) -> Self {
-        Self { desk, console, listener, path }
+        Self {
+            desk,
+            console,
+            listener,
+            path,
+        }
     }
 
     pub async fn run(&self) {
         let places = Arc::new(Semaphore::new(CALLERS));
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let Ok(place) = places.clone().acquire_owned().await else {
+                return;
+            };
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let (desk, console) = (self.desk.clone(), self.console.clone());
@@ -93,20 +100,20 @@ impl ControlServer {
     }
 }
 
-async fn serve(
-    desk: &Desk,
-    console: Option<&Console>,
-    stream: UnixStream,
-) -> std::io::Result<()> {
+async fn serve(desk: &Desk, console: Option<&Console>, stream: UnixStream) -> std::io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let account = account_of(uid);
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(LONGEST_LINE)).read_line(&mut line).await?;
+    BufReader::new(read.take(LONGEST_LINE))
+        .read_line(&mut line)
+        .await?;
     let response = match serde_json::from_str(&line) {
         Ok(request) => respond(desk, console, account, request).await,
         Err(error) => Response::Refused {
-            why: format!("That was not understood: {error}. Client and bot may be of different versions."),
+            why: format!(
+                "That was not understood: {error}. Client and bot may be of different versions."
+            ),
         },
     };
     let mut line = serde_json::to_string(&response)?;
@@ -121,7 +128,11 @@ fn account_of(uid: u32) -> Account {
         .ok()
         .flatten()
         .map_or_else(|| format!("uid {uid}"), |user| user.name);
-    Account { platform: "unix".to_owned(), team: String::new(), user: name }
+    Account {
+        platform: "unix".to_owned(),
+        team: String::new(),
+        user: name,
+    }
 }
 
 async fn respond(
@@ -140,15 +151,22 @@ async fn respond(
             };
             desk.plainly(event).await
         }
-        Request::Vote { id, operation, ballot, on } => {
-            plain(cast(desk, &id, account, operation, ballot, on).await)
-        }
-        Request::BreakGlass { id, operation, reason } => {
-            plain(break_glass(desk, &id, account, operation, &reason).await)
-        }
-        Request::Answer { id, operation, choice } => {
-            plain(choose(desk, &id, &account, operation, &choice).await)
-        }
+        Request::Vote {
+            id,
+            operation,
+            ballot,
+            on,
+        } => plain(cast(desk, &id, account, operation, ballot, on).await),
+        Request::BreakGlass {
+            id,
+            operation,
+            reason,
+        } => plain(break_glass(desk, &id, account, operation, &reason).await),
+        Request::Answer {
+            id,
+            operation,
+            choice,
+        } => plain(choose(desk, &id, &account, operation, &choice).await),
         Request::Login => login(desk, console, &account).await,
     };
     match handled {
@@ -192,7 +210,13 @@ async fn cast(
             found.state.in_words()
         )));
     };
-    let cast = vote::Cast { operation, digest, account, ballot, on };
+    let cast = vote::Cast {
+        operation,
+        digest,
+        account,
+        ballot,
+        on,
+    };
     vote::cast_vote(desk, EventKey::new("unix", id), cast).await
 }
 
@@ -211,10 +235,18 @@ async fn break_glass(
             found.state.in_words()
         )));
     };
-    let approved =
-        Approved::break_glass(&desk.catalogue.break_glass, person, reason, operation, digest)
-            .map_err(|why| Refused::You(format!("{why}.")))?;
-    desk.conductor.break_glass(found, approved).await.map_err(Refused::from_store)?;
+    let approved = Approved::break_glass(
+        &desk.catalogue.break_glass,
+        person,
+        reason,
+        operation,
+        digest,
+    )
+    .map_err(|why| Refused::You(format!("{why}.")))?;
+    desk.conductor
+        .break_glass(found, approved)
+        .await
+        .map_err(Refused::from_store)?;
     Ok(Some(Reply::say(format!(
         "{operation} starts without a vote. Everybody who was not asked is told."
     ))))
@@ -241,6 +273,12 @@ async fn login(
     let Some(console) = console else {
         return Err("The console is switched off in rollbot.toml.".to_owned());
     };
-    let link = console.login_link(&person.id).await.map_err(|error| error.to_string())?;
-    Ok(Some(Reply::say(link).titled(format!("{}, this link logs you in once", person.name))))
+    let link = console
+        .login_link(&person.id)
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(Some(Reply::say(link).titled(format!(
+        "{}, this link logs you in once",
+        person.name
+    ))))
 }

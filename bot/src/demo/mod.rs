@@ -33,37 +33,61 @@ pub async fn demo(args: DemoArgs, setup: Setup) -> Ended {
     let directory = match &args.directory {
         Some(directory) => std::path::absolute(directory)?,
         // Kept: the timeline it prints names this place, and a failed demo is worth a look.
-        None if fresh => tempfile::Builder::new().prefix("rollbot-demo-").tempdir()?.keep(),
+        None if fresh => tempfile::Builder::new()
+            .prefix("rollbot-demo-")
+            .tempdir()?
+            .keep(),
         None => default_directory()?,
     };
     if args.clean {
         return clean(&directory).await;
     }
-    let told = if args.json { Teller::Silent } else { Teller::Aloud };
-    told.say(&format!("Everything this demo makes is in {}", directory.display().bold()));
+    let told = if args.json {
+        Teller::Silent
+    } else {
+        Teller::Aloud
+    };
+    told.say(&format!(
+        "Everything this demo makes is in {}",
+        directory.display().bold()
+    ));
     let world = world(&directory, &args, told).await?;
     told.say(&format!(
         "Six services run natively, their containers wait in {}: {}",
         world.engine_kind().name().bold(),
         world.engine_reason()
     ));
-    let port = if args.unattended && args.directory.is_none() { 0 } else { args.port };
+    let port = if args.unattended && args.directory.is_none() {
+        0
+    } else {
+        args.port
+    };
     let port = if port == 0 { free_port()? } else { port };
     let config_directory = directory.join("config");
     configuration::write(&config_directory, &directory, &world, port)?;
     let config = load(&config_directory)?;
     log_to_file_or_stderr(&config, &directory, args.unattended);
-    let access = Access::Demo { people: configuration::PEOPLE.map(PersonId::from).to_vec() };
+    let access = Access::Demo {
+        people: configuration::PEOPLE.map(PersonId::from).to_vec(),
+    };
     let bot = Bot::open(materials(&config, &setup, Some(access)).await?).await?;
     let base = format!("http://127.0.0.1:{port}");
     if args.unattended {
         return play(bot, world, &base, &args, &config_directory, fresh, told).await;
     }
-    say(&format!("\n  The chat is open: {}\n", base.bold().underline()));
+    say(&format!(
+        "\n  The chat is open: {}\n",
+        base.bold().underline()
+    ));
     say("  Act as Ana and type   /rollback trade reason: orders failing");
     say("  then act as Ben and as Cleo, and press ✅ under the plan. Dan may not approve.\n");
-    say(&format!("  From a shell:  rollbot --config {} show RB-1", config_directory.display()));
-    say("  Ctrl-C ends the bot; services go on, and the next start resumes. `demo --clean` removes all.\n");
+    say(&format!(
+        "  From a shell:  rollbot --config {} show RB-1",
+        config_directory.display()
+    ));
+    say(
+        "  Ctrl-C ends the bot; services go on, and the next start resumes. `demo --clean` removes all.\n",
+    );
     bot.run(told_to_end()).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -84,9 +108,9 @@ impl Teller {
 
 /// Where a demo lives that nobody named a place for.
 fn default_directory() -> anyhow::Result<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"))
-    });
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
     match state {
         Some(state) => Ok(state.join("rollbot/demo")),
         None => bail!("neither HOME nor XDG_STATE_HOME is set: name a place with --directory"),
@@ -94,14 +118,15 @@ fn default_directory() -> anyhow::Result<PathBuf> {
 }
 
 fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?
+        .local_addr()?
+        .port())
 }
 
 /// A world that stands: made, or found again as it was left.
 async fn world(directory: &Path, args: &DemoArgs, told: Teller) -> anyhow::Result<World> {
     let own = std::env::current_exe().context("this program does not know its own path")?;
-    let stand_in_command =
-        vec![own.display().to_string(), "stand-in-engine".to_owned()];
+    let stand_in_command = vec![own.display().to_string(), "stand-in-engine".to_owned()];
     if directory.join("world.json").exists() {
         let options = OpenOptions {
             stand_in_command: Some(stand_in_command),
@@ -115,7 +140,11 @@ async fn world(directory: &Path, args: &DemoArgs, told: Teller) -> anyhow::Resul
         EngineArg::StandIn => EngineChoice::StandIn,
         EngineArg::Docker => EngineChoice::Docker(docker_socket()),
     };
-    let options = WorldOptions { engine, port_base: args.service_ports, stand_in_command };
+    let options = WorldOptions {
+        engine,
+        port_base: args.service_ports,
+        stand_in_command,
+    };
     Ok(World::create(directory, options).await?)
 }
 
@@ -130,9 +159,18 @@ fn docker_socket() -> PathBuf {
 /// started beside it.
 async fn under_way(directory: &Path) -> BTreeSet<String> {
     let path = directory.join("state/rollbot.sqlite");
-    let Ok(store) = SqliteStore::open_read_only(&path).await else { return BTreeSet::new() };
-    let states = State::ALL.into_iter().filter(|state| state.is_under_way()).collect();
-    let filter = OperationFilter { service: None, states, limit: 100 };
+    let Ok(store) = SqliteStore::open_read_only(&path).await else {
+        return BTreeSet::new();
+    };
+    let states = State::ALL
+        .into_iter()
+        .filter(|state| state.is_under_way())
+        .collect();
+    let filter = OperationFilter {
+        service: None,
+        states,
+        limit: 100,
+    };
     store
         .operations(filter)
         .await
@@ -155,7 +193,10 @@ async fn clean(directory: &Path) -> Ended {
     let mut world = World::open_with(directory, options).await?;
     world.stop().await?;
     std::fs::remove_dir_all(directory).with_context(|| directory.display().to_string())?;
-    say(&format!("Services, containers and {} are gone.", directory.display()));
+    say(&format!(
+        "Services, containers and {} are gone.",
+        directory.display()
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -171,8 +212,12 @@ fn log_to_file_or_stderr(config: &rollbot_config::Config, directory: &Path, unat
         return;
     }
     let path = directory.join("state/rollbot.log");
-    let file = std::fs::create_dir_all(directory.join("state"))
-        .and_then(|()| std::fs::OpenOptions::new().create(true).append(true).open(path));
+    let file = std::fs::create_dir_all(directory.join("state")).and_then(|()| {
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+    });
     if let Ok(file) = file {
         let _ = tracing_subscriber::fmt()
             .with_ansi(false)
@@ -223,7 +268,9 @@ async fn play(
         };
         let played = cast.play(store.as_ref(), tell).await;
         if let Ok(operation) = &played {
-            outbox.drained(operation.id, Duration::from_secs(10)).await?;
+            outbox
+                .drained(operation.id, Duration::from_secs(10))
+                .await?;
         }
         let _ = end.send(());
         played
@@ -253,18 +300,28 @@ async fn play(
         say(&crate::cli::in_words(&timeline));
     }
     if !args.keep {
-        world.stop().await.context("the demo's services and containers could not all be ended")?;
+        world
+            .stop()
+            .await
+            .context("the demo's services and containers could not all be ended")?;
     }
     if fresh && good && !args.keep {
         // The record is what is worth keeping; it is printed above.
         let _ = std::fs::remove_dir_all(config.parent().unwrap_or(config));
     }
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 /// The hidden command with which the demo starts its own engine.
 pub async fn stand_in(args: StandInArgs) -> Ended {
-    let options = rollbot_stand_in_engine::Options { socket: args.socket, state: args.state };
+    let options = rollbot_stand_in_engine::Options {
+        socket: args.socket,
+        state: args.state,
+    };
     rollbot_stand_in_engine::run(options).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -30,9 +30,17 @@ impl Cast {
     /// # Errors
     /// No HTTP client can be made.
     pub fn new(base: String, channel: &str) -> anyhow::Result<Self> {
-        let http =
-            reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build()?;
-        Ok(Self { http, base, channel: channel.to_owned() })
+        // Refused when there is one already, which is just as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(15))
+            .build()?;
+        Ok(Self {
+            http,
+            base,
+            channel: channel.to_owned(),
+        })
     }
 
     /// Plays until the operation has ended.
@@ -101,14 +109,17 @@ impl Cast {
             }
             _ => None,
         });
-        let Some((message, digest)) = message else { return Ok(()) };
+        let Some((message, digest)) = message else {
+            return Ok(());
+        };
         for person in APPROVERS {
             let body = json!({
                 "emoji": "white_check_mark",
                 "on": true,
                 "client_id": format!("unattended-{person}-{digest}"),
             });
-            self.act(person, &format!("/api/messages/{message}/reactions"), &body).await?;
+            self.act(person, &format!("/api/messages/{message}/reactions"), &body)
+                .await?;
         }
         Ok(())
     }
@@ -125,15 +136,21 @@ impl Cast {
             .with_context(|| format!("{person} cannot reach the console"))?;
         let status = response.status();
         if !status.is_success() {
-            bail!("the console refuses {person}: {status}: {}", response.text().await?);
+            bail!(
+                "the console refuses {person}: {status}: {}",
+                response.text().await?
+            );
         }
         Ok(())
     }
 }
 
 async fn newest(store: &dyn Store) -> anyhow::Result<Option<Operation>> {
-    let filter =
-        OperationFilter { service: Some("trade".to_owned()), states: Vec::new(), limit: 1 };
+    let filter = OperationFilter {
+        service: Some("trade".to_owned()),
+        states: Vec::new(),
+        limit: 1,
+    };
     Ok(store.operations(filter).await?.into_iter().next())
 }
 
@@ -147,7 +164,10 @@ pub async fn report(
     engine: &str,
 ) -> anyhow::Result<serde_json::Value> {
     use rollbot_core::operation::ApprovedBy;
-    let operation = store.operation(id).await?.context("the operation is gone")?;
+    let operation = store
+        .operation(id)
+        .await?
+        .context("the operation is gone")?;
     let people = match &operation.approved_by {
         Some(ApprovedBy::People { people }) => people.clone(),
         Some(ApprovedBy::BreakGlass { person, .. }) => vec![person.clone()],

@@ -22,11 +22,15 @@ pub async fn button(
         .outbox_by_message(&message.platform, &message.channel, &message.message_ref)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let About::Question { question } = &row.message.about else { return Ok(None) };
+    let About::Question { question } = &row.message.about else {
+        return Ok(None);
+    };
     let person = desk.person(account)?;
     let all = desk.store.questions(row.message.operation).await?;
     let Some(found) = all.into_iter().find(|known| known.key() == *question) else {
-        return Err(Refused::You("This question is not open any more.".to_owned()));
+        return Err(Refused::You(
+            "This question is not open any more.".to_owned(),
+        ));
     };
     choose(desk, key, person, found, choice).await
 }
@@ -38,9 +42,15 @@ pub async fn button(
 pub async fn open_question(desk: &Desk, id: OperationId) -> Result<Question, Refused> {
     let operation = desk.load(id).await?;
     let all = desk.store.questions(id).await?;
-    all.into_iter().rev().find(|question| question.answer.is_none()).ok_or_else(|| {
-        Refused::You(format!("{id} asks nothing: it is {}.", operation.state.in_words()))
-    })
+    all.into_iter()
+        .rev()
+        .find(|question| question.answer.is_none())
+        .ok_or_else(|| {
+            Refused::You(format!(
+                "{id} asks nothing: it is {}.",
+                operation.state.in_words()
+            ))
+        })
 }
 
 /// Records what somebody chose; the question is answered once enough have.
@@ -54,14 +64,23 @@ pub async fn choose(
     let id = question.operation;
     let operation = desk.load(id).await?;
     let Some(entry) = desk.catalogue.service(&operation.service) else {
-        return Err(Refused::You(format!("{} is not configured any more.", operation.service)));
+        return Err(Refused::You(format!(
+            "{} is not configured any more.",
+            operation.service
+        )));
     };
     if let Some(answer) = &question.answer {
-        let label = question.choice(answer).map_or(answer.as_str(), |c| c.label.as_str());
+        let label = question
+            .choice(answer)
+            .map_or(answer.as_str(), |c| c.label.as_str());
         return Err(Refused::You(format!("It was answered already: {label}.")));
     }
     let Some(chosen) = question.choice(choice).cloned() else {
-        let known: Vec<_> = question.choices.iter().map(|choice| choice.key.as_str()).collect();
+        let known: Vec<_> = question
+            .choices
+            .iter()
+            .map(|choice| choice.key.as_str())
+            .collect();
         return Err(Refused::You(format!(
             "`{choice}` is no answer to it: choose one of {}.",
             known.join(", ")
@@ -71,7 +90,12 @@ pub async fn choose(
     if person.groups.is_disjoint(&policy.groups) {
         return Err(Refused::You(format!(
             "Only members of {} may answer this.",
-            policy.groups.iter().cloned().collect::<Vec<_>>().join(" or ")
+            policy
+                .groups
+                .iter()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(" or ")
         )));
     }
     let needed = if chosen.needs_full_count {
@@ -86,9 +110,16 @@ pub async fn choose(
         1
     };
     let at = desk.clock.now();
-    let again = question.chosen.iter().any(|c| c.person == person.id && c.key == choice);
+    let again = question
+        .chosen
+        .iter()
+        .any(|c| c.person == person.id && c.key == choice);
     if !again {
-        question.chosen.push(Chosen { person: person.id.clone(), key: choice.to_owned(), at });
+        question.chosen.push(Chosen {
+            person: person.id.clone(),
+            key: choice.to_owned(),
+            at,
+        });
     }
     let so_far = question.chosen.iter().filter(|c| c.key == choice).count();
     if so_far >= needed {
@@ -115,13 +146,29 @@ pub async fn choose(
             seq: question.seq,
             attempt: question.attempt,
         })
-        .write(desk.audit(id, &person.id, "chose", format!("chooses: {}", chosen.label), facts))
+        .write(desk.audit(
+            id,
+            &person.id,
+            "chose",
+            format!("chooses: {}", chosen.label),
+            facts,
+        ))
         .write(Write::Question(Box::new(question)))
-        .writes(shown.into_iter().map(|message| Write::Notify(Box::new(message))));
-    desk.store.commit(batch).await.map_err(Refused::from_store)?;
+        .writes(
+            shown
+                .into_iter()
+                .map(|message| Write::Notify(Box::new(message))),
+        );
+    desk.store
+        .commit(batch)
+        .await
+        .map_err(Refused::from_store)?;
     desk.conductor.drive(id);
     let text = if so_far >= needed {
-        format!("{id}: {} chose \u{201c}{}\u{201d}.", person.name, chosen.label)
+        format!(
+            "{id}: {} chose \u{201c}{}\u{201d}.",
+            person.name, chosen.label
+        )
     } else {
         format!(
             "{id}: {} chose \u{201c}{}\u{201d}; {so_far} of {needed} have.",

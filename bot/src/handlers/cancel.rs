@@ -17,7 +17,10 @@ pub async fn handle(
 ) -> Handled {
     let operation = desk.load(id).await?;
     let Some(entry) = desk.catalogue.service(&operation.service) else {
-        return Err(Refused::You(format!("{} is not configured any more.", operation.service)));
+        return Err(Refused::You(format!(
+            "{} is not configured any more.",
+            operation.service
+        )));
     };
     let approver = !person.groups.is_disjoint(&entry.approval.groups);
     if person.id != operation.requester && !approver {
@@ -26,7 +29,9 @@ pub async fn handle(
             desk.catalogue.people.name(&operation.requester)
         )));
     }
-    let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let why = reason
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
     match operation.state {
         State::Requested | State::AwaitingApproval => {
             let ending = format!("Cancelled by {}{why}; nothing was done.", person.name);
@@ -34,12 +39,19 @@ pub async fn handle(
                 .cancel(&operation, key, &person.id, &ending)
                 .await
                 .map_err(Refused::from_store)?;
-            Ok(Some(Reply::say(ending).titled(format!("{id} is cancelled")).public()))
+            Ok(Some(
+                Reply::say(ending)
+                    .titled(format!("{id} is cancelled"))
+                    .public(),
+            ))
         }
         State::Running => {
             let batch = Batch::new()
                 .guard(Guard::NewEvent(key))
-                .guard(Guard::State { operation: id, one_of: vec![State::Running] })
+                .guard(Guard::State {
+                    operation: id,
+                    one_of: vec![State::Running],
+                })
                 .write(desk.audit(
                     id,
                     &person.id,
@@ -47,7 +59,10 @@ pub async fn handle(
                     format!("wants the run to stop before its next effect{why}"),
                     serde_json::Value::Null,
                 ));
-            desk.store.commit(batch).await.map_err(Refused::from_store)?;
+            desk.store
+                .commit(batch)
+                .await
+                .map_err(Refused::from_store)?;
             desk.conductor.halt(id);
             let text = format!(
                 "{id} runs. What it does now is brought to its end; before the next effect it stops and asks whether to go on, undo or abort."
@@ -57,6 +72,9 @@ pub async fn handle(
         State::Paused => Err(Refused::You(format!(
             "{id} is paused and waits for an answer: choose abort or undo under its question, or with `rollbot answer {id} abort`."
         ))),
-        over => Err(Refused::You(format!("{id} is {} already.", over.in_words()))),
+        over => Err(Refused::You(format!(
+            "{id} is {} already.",
+            over.in_words()
+        ))),
     }
 }

@@ -22,5 +22,7 @@ pub async fn handle(desk: &Desk) -> Handled {
             )
         })
         .collect();
-    Ok(Some(Reply::default().titled("Locked services").lines(lines)))
+    Ok(Some(
+        Reply::default().titled("Locked services").lines(lines),
+    ))
 }

@@ -18,10 +18,11 @@ use crate::dispatch::{Desk, Refused};
 
 impl Desk {
     pub(crate) async fn load(&self, id: OperationId) -> Result<Operation, Refused> {
-        self.store
-            .operation(id)
-            .await?
-            .ok_or_else(|| Refused::You(format!("There is no operation {id}. `/rollbot history` lists them.")))
+        self.store.operation(id).await?.ok_or_else(|| {
+            Refused::You(format!(
+                "There is no operation {id}. `/rollbot history` lists them."
+            ))
+        })
     }
 
     pub(crate) fn entry(
@@ -48,6 +49,9 @@ impl Desk {
         text: impl Into<String>,
         facts: serde_json::Value,
     ) -> Write {
-        Write::Audit { operation, entry: self.entry(&actor.0, kind, text, facts) }
+        Write::Audit {
+            operation,
+            entry: self.entry(&actor.0, kind, text, facts),
+        }
     }
 }

@@ -19,7 +19,10 @@ pub struct Request {
 
 pub async fn handle(desk: &Desk, key: EventKey, person: &Person, request: Request) -> Handled {
     let Some(entry) = desk.catalogue.service(&request.service) else {
-        return Err(Refused::You(format!("There is no service `{}`.", request.service)));
+        return Err(Refused::You(format!(
+            "There is no service `{}`.",
+            request.service
+        )));
     };
     let at = desk.clock.now();
     let host = entry.description.host.clone();
@@ -33,7 +36,10 @@ pub async fn handle(desk: &Desk, key: EventKey, person: &Person, request: Reques
         dry_run: request.dry_run,
         requested_at: at,
     };
-    let reason = request.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
+    let reason = request
+        .reason
+        .clone()
+        .unwrap_or_else(|| "no reason given".to_owned());
     let with = |id| {
         let text = format!("asks for the rollback of {}: {reason}", request.service);
         let facts = serde_json::json!({ "origin": request.origin, "dry-run": request.dry_run });

@@ -15,11 +15,20 @@ pub async fn handle(desk: &Desk, operation: Option<OperationId>) -> Handled {
 }
 
 async fn all(desk: &Desk) -> Handled {
-    let states = State::ALL.into_iter().filter(|state| !state.is_final()).collect();
-    let filter = OperationFilter { service: None, states, limit: 50 };
+    let states = State::ALL
+        .into_iter()
+        .filter(|state| !state.is_final())
+        .collect();
+    let filter = OperationFilter {
+        service: None,
+        states,
+        limit: 50,
+    };
     let open = desk.store.operations(filter).await?;
     if open.is_empty() {
-        return Ok(Some(Reply::say("Nothing is under way, and nobody is asked for anything.")));
+        return Ok(Some(Reply::say(
+            "Nothing is under way, and nobody is asked for anything.",
+        )));
     }
     let lines = open.iter().map(|operation| line(desk, operation)).collect();
     Ok(Some(Reply::default().titled("Not ended yet").lines(lines)))
@@ -27,7 +36,11 @@ async fn all(desk: &Desk) -> Handled {
 
 /// `RB-3 trade: awaiting approval since 03:12:40 UTC, asked for by Ana (orders failing)`
 pub(super) fn line(desk: &Desk, operation: &Operation) -> String {
-    let reason = operation.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    let reason = operation
+        .reason
+        .as_ref()
+        .map(|why| format!(" ({why})"))
+        .unwrap_or_default();
     format!(
         "{} {}: {} since {} UTC, asked for by {}{reason}",
         operation.id,
@@ -56,11 +69,30 @@ async fn one(desk: &Desk, id: OperationId) -> Handled {
         lines.push(format!("{}: {state}{took}", step.title));
     }
     let questions = desk.store.questions(id).await?;
-    if let Some(open) = questions.iter().rev().find(|question| question.answer.is_none()) {
-        let keys: Vec<_> = open.choices.iter().map(|choice| choice.key.as_str()).collect();
-        lines.push(format!("Waits for an answer: {} ({})", open.text, keys.join(", ")));
+    if let Some(open) = questions
+        .iter()
+        .rev()
+        .find(|question| question.answer.is_none())
+    {
+        let keys: Vec<_> = open
+            .choices
+            .iter()
+            .map(|choice| choice.key.as_str())
+            .collect();
+        lines.push(format!(
+            "Waits for an answer: {} ({})",
+            open.text,
+            keys.join(", ")
+        ));
     }
-    lines.extend(operation.exceptions.iter().map(|text| format!("Exception: {text}")));
+    lines.extend(
+        operation
+            .exceptions
+            .iter()
+            .map(|text| format!("Exception: {text}")),
+    );
     let text = operation.ending.clone().unwrap_or_default();
-    Ok(Some(Reply::say(text).titled(line(desk, &operation)).lines(lines)))
+    Ok(Some(
+        Reply::say(text).titled(line(desk, &operation)).lines(lines),
+    ))
 }

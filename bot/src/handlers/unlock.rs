@@ -36,10 +36,15 @@ pub async fn handle(
             desk.catalogue.people.name(&lock.holder)
         )));
     }
-    let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let why = reason
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
     let batch = Batch::new()
         .guard(Guard::NewEvent(key))
-        .write(Write::Unlock { service: lock.service.clone(), host: lock.host.clone() })
+        .write(Write::Unlock {
+            service: lock.service.clone(),
+            host: lock.host.clone(),
+        })
         .write(desk.audit(
             lock.operation,
             &person.id,
@@ -47,7 +52,13 @@ pub async fn handle(
             format!("releases the lock of {service}{why}"),
             serde_json::Value::Null,
         ));
-    desk.store.commit(batch).await.map_err(Refused::from_store)?;
-    let text = format!("{} released the lock of {service}, which {} had left.", person.name, lock.operation);
+    desk.store
+        .commit(batch)
+        .await
+        .map_err(Refused::from_store)?;
+    let text = format!(
+        "{} released the lock of {service}, which {} had left.",
+        person.name, lock.operation
+    );
     Ok(Some(Reply::say(text).public()))
 }

@@ -30,13 +30,17 @@ pub async fn reaction(
     emoji: &str,
     on: bool,
 ) -> Handled {
-    let Some(ballot) = ballot(emoji) else { return Ok(None) };
+    let Some(ballot) = ballot(emoji) else {
+        return Ok(None);
+    };
     let row = desk
         .store
         .outbox_by_message(&message.platform, &message.channel, &message.message_ref)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let About::Approval { digest } = row.message.about else { return Ok(None) };
+    let About::Approval { digest } = row.message.about else {
+        return Ok(None);
+    };
     let cast = Cast {
         operation: row.message.operation,
         digest,
@@ -60,7 +64,10 @@ pub async fn cast_vote(desk: &Desk, key: EventKey, cast: Cast) -> Handled {
             let entry = desk.entry(actor, "vote-refused", why.clone(), facts.clone());
             let batch = Batch::new()
                 .guard(Guard::NewEvent(key.clone()))
-                .write(Write::Audit { operation: id, entry });
+                .write(Write::Audit {
+                    operation: id,
+                    entry,
+                });
             match desk.store.commit(batch).await {
                 Ok(()) => {}
                 Err(StoreError::Guard(GuardFailed::SeenBefore)) => return Ok(None),
@@ -78,12 +85,15 @@ pub async fn cast_vote(desk: &Desk, key: EventKey, cast: Cast) -> Handled {
         .await;
     };
     let Some(entry) = desk.catalogue.service(&operation.service) else {
-        return Err(Refused::You(format!("{} is not configured any more.", operation.service)));
+        return Err(Refused::You(format!(
+            "{} is not configured any more.",
+            operation.service
+        )));
     };
     let over = match &operation.digest {
-        Some(digest) if *digest != cast.digest => {
-            Some(format!("Your vote does not count: {id} asks for votes on another plan now."))
-        }
+        Some(digest) if *digest != cast.digest => Some(format!(
+            "Your vote does not count: {id} asks for votes on another plan now."
+        )),
         _ if operation.state != State::AwaitingApproval => Some(format!(
             "Your vote does not count: the vote on {id} is over, it is {}.",
             operation.state.in_words()
@@ -97,7 +107,11 @@ pub async fn cast_vote(desk: &Desk, key: EventKey, cast: Cast) -> Handled {
         && let Err(why) = entry.approval.may_vote(person, &operation.requester)
         && !(cast.ballot == Ballot::Veto && person.id == operation.requester)
     {
-        return refuse(&person.id.0, format!("Your vote on {id} does not count: {why}.")).await;
+        return refuse(
+            &person.id.0,
+            format!("Your vote on {id} does not count: {why}."),
+        )
+        .await;
     }
     let vote = Vote {
         operation: id,
@@ -112,14 +126,27 @@ pub async fn cast_vote(desk: &Desk, key: EventKey, cast: Cast) -> Handled {
         (false, Ballot::Approve) => ("vote-withdrawn", "withdraws the approval"),
         (false, Ballot::Veto) => ("vote-withdrawn", "withdraws the veto"),
     };
-    let write = if cast.on { Write::Vote(vote) } else { Write::Unvote(vote) };
+    let write = if cast.on {
+        Write::Vote(vote)
+    } else {
+        Write::Unvote(vote)
+    };
     let batch = Batch::new()
         .guard(Guard::NewEvent(key.clone()))
-        .guard(Guard::State { operation: id, one_of: vec![State::AwaitingApproval] })
-        .guard(Guard::Digest { operation: id, digest: cast.digest.clone() })
+        .guard(Guard::State {
+            operation: id,
+            one_of: vec![State::AwaitingApproval],
+        })
+        .guard(Guard::Digest {
+            operation: id,
+            digest: cast.digest.clone(),
+        })
         .write(write)
         .write(desk.audit(id, &person.id, kind, text, facts.clone()));
-    desk.store.commit(batch).await.map_err(Refused::from_store)?;
+    desk.store
+        .commit(batch)
+        .await
+        .map_err(Refused::from_store)?;
     desk.conductor.drive(id);
     Ok(Some(Reply::say(format!("{id}: {} {text}.", person.name)))
         .filter(|_| cast.account.platform == "unix"))

@@ -53,8 +53,14 @@ pub fn announcement(
     to.iter()
         .map(|to| {
             let operation = occasion.operation.id;
-            Envelope { operation, name: &name, about: About::Announcement, to, at }
-                .message(template, &words)
+            Envelope {
+                operation,
+                name: &name,
+                about: About::Announcement,
+                to,
+                at,
+            }
+            .message(template, &words)
         })
         .collect()
 }
@@ -107,7 +113,9 @@ fn facts(which: Announcing, occasion: &Occasion<'_>) -> Vec<String> {
     match which {
         Announcing::Maintenance | Announcing::Update(_) => {
             if done("stop") && !done("start") {
-                facts.push(format!("{title} is paused: nothing is executed at the moment."));
+                facts.push(format!(
+                    "{title} is paused: nothing is executed at the moment."
+                ));
             }
             if done("back-up") {
                 facts.push("The data of before the maintenance was saved, and the copy was read back and compared.".to_owned());

@@ -33,8 +33,17 @@ pub fn approval(
     words.tally = tally_in_words(tally, people);
     words.who_may = format!(
         "Members of {} may vote{}.",
-        policy.groups.iter().cloned().collect::<Vec<_>>().join(" or "),
-        if policy.requester_counts { "" } else { ", except who asked" },
+        policy
+            .groups
+            .iter()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" or "),
+        if policy.requester_counts {
+            ""
+        } else {
+            ", except who asked"
+        },
     );
     words.ends_at = time_of_day(tally.expires_at);
     if let Decided::Over(how) = decided {
@@ -43,9 +52,16 @@ pub fn approval(
     let name = format!("approval/{}", tally.digest.short());
     to.iter()
         .map(|to| {
-            let about = About::Approval { digest: tally.digest.clone() };
-            let envelope =
-                Envelope { operation: operation.id, name: &name, about, to, at: plan.made_at };
+            let about = About::Approval {
+                digest: tally.digest.clone(),
+            };
+            let envelope = Envelope {
+                operation: operation.id,
+                name: &name,
+                about,
+                to,
+                at: plan.made_at,
+            };
             let mut message = envelope.message("approval", &words);
             if *decided == Decided::Open {
                 message.reactions = vec!["white_check_mark".to_owned(), "x".to_owned()];
@@ -105,17 +121,21 @@ pub fn plan_words(plan: &Plan) -> ApprovalWords {
 
 /// The last known good container and image of each compose service that will be started.
 fn returns_to(effect: &Effect) -> Vec<String> {
-    let EffectKind::ComposeUp(target) = &effect.kind else { return Vec::new() };
+    let EffectKind::ComposeUp(target) = &effect.kind else {
+        return Vec::new();
+    };
     target
         .services
         .iter()
         .map(|service| {
-            let container = effect
-                .pinned
-                .containers
-                .get(service)
-                .map_or_else(|| "a new container".to_owned(), |name| format!("container {name}"));
-            let image = match (effect.pinned.image_names.get(service), effect.pinned.images.get(service)) {
+            let container = effect.pinned.containers.get(service).map_or_else(
+                || "a new container".to_owned(),
+                |name| format!("container {name}"),
+            );
+            let image = match (
+                effect.pinned.image_names.get(service),
+                effect.pinned.images.get(service),
+            ) {
                 (Some(name), Some(digest)) => format!("image {name}, {}", short(digest)),
                 (None, Some(digest)) => format!("image {}", short(digest)),
                 _ => "an image that is not there yet".to_owned(),
@@ -135,7 +155,12 @@ fn data_loss(loss: &DataLoss) -> String {
             "none: the native service has written nothing since {} UTC",
             since.strftime("%Y-%m-%d %H:%M:%S")
         ),
-        DataLoss::Window { since, last_write, files, bytes: size } => format!(
+        DataLoss::Window {
+            since,
+            last_write,
+            files,
+            bytes: size,
+        } => format!(
             "what the native service wrote since {} UTC: {files} {}, {}, the last at {} UTC. It is kept in the archive.",
             since.strftime("%Y-%m-%d %H:%M:%S"),
             if *files == 1 { "file" } else { "files" },
@@ -149,7 +174,10 @@ fn data_loss(loss: &DataLoss) -> String {
 /// `1 of 2 approvals: Ben`
 pub fn tally_in_words(tally: &Tally, people: &People) -> String {
     let names = |ids: &[rollbot_core::PersonId]| {
-        ids.iter().map(|id| people.name(id)).collect::<Vec<_>>().join(", ")
+        ids.iter()
+            .map(|id| people.name(id))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let mut text = format!("{} of {} approvals", tally.approvals.len(), tally.required);
     if !tally.approvals.is_empty() {

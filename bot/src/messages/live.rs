@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rollbot_core::approval::People;
-use rollbot_core::operation::{
-    ApprovedBy, Operation, Phase, State, StepRecord, StepState,
-};
-use rollbot_core::outbox::{About, Destination, Message};
 use rollbot_core::OperationId;
+use rollbot_core::approval::People;
+use rollbot_core::operation::{ApprovedBy, Operation, Phase, State, StepRecord, StepState};
+use rollbot_core::outbox::{About, Destination, Message};
 use rollbot_notify::{
     DetailWords, Estimate, LiveWords, ObservedWords, StepLine, duration, duration_range,
     time_of_day,
@@ -38,7 +36,14 @@ pub fn live(state: &LiveState, people: &People, to: &[Destination], at: Timestam
     to.iter()
         .map(|to| {
             let operation = state.operation.id;
-            Envelope { operation, name: "live", about: About::Live, to, at }.message("live", &words)
+            Envelope {
+                operation,
+                name: "live",
+                about: About::Live,
+                to,
+                at,
+            }
+            .message("live", &words)
         })
         .collect()
 }
@@ -68,8 +73,13 @@ impl LiveState {
         let name = format!("detail/{}", self.details);
         to.iter()
             .map(|to| {
-                let envelope =
-                    Envelope { operation, name: &name, about: About::Detail, to, at };
+                let envelope = Envelope {
+                    operation,
+                    name: &name,
+                    about: About::Detail,
+                    to,
+                    at,
+                };
                 let mut message = envelope.message("detail", &words);
                 message.thread_of = Some(live_identity(operation, to));
                 message
@@ -90,8 +100,16 @@ fn words(state: &LiveState, people: &People) -> LiveWords {
             steps.push(line(&step.title, record, state));
         }
     }
-    for record in state.steps.iter().filter(|record| record.phase == Phase::Undo) {
-        steps.push(line(&format!("Undo: {}", record.title), Some(record), state));
+    for record in state
+        .steps
+        .iter()
+        .filter(|record| record.phase == Phase::Undo)
+    {
+        steps.push(line(
+            &format!("Undo: {}", record.title),
+            Some(record),
+            state,
+        ));
     }
     LiveWords {
         operation: operation.id.to_string(),
@@ -115,11 +133,16 @@ fn words(state: &LiveState, people: &People) -> LiveWords {
             .collect(),
         lock: state.lock.clone(),
         approved_by: match &operation.approved_by {
-            Some(ApprovedBy::People { people: ids }) => {
-                ids.iter().map(|id| people.name(id)).collect::<Vec<_>>().join(", ")
-            }
+            Some(ApprovedBy::People { people: ids }) => ids
+                .iter()
+                .map(|id| people.name(id))
+                .collect::<Vec<_>>()
+                .join(", "),
             Some(ApprovedBy::BreakGlass { person, reason }) => {
-                format!("{} alone, breaking the glass: {reason}", people.name(person))
+                format!(
+                    "{} alone, breaking the glass: {reason}",
+                    people.name(person)
+                )
             }
             None => "nobody".to_owned(),
         },
@@ -157,6 +180,9 @@ fn estimate(state: &LiveState) -> Option<String> {
     Some(if estimate.overdue {
         "takes longer than ever before".to_owned()
     } else {
-        format!("{} left, judging by past runs", duration_range(estimate.from, estimate.to))
+        format!(
+            "{} left, judging by past runs",
+            duration_range(estimate.from, estimate.to)
+        )
     })
 }

@@ -18,7 +18,10 @@ pub fn question(
     to: &[Destination],
     at: Timestamp,
 ) -> Vec<Message> {
-    let answer = question.answer.as_deref().and_then(|key| question.choice(key));
+    let answer = question
+        .answer
+        .as_deref()
+        .and_then(|key| question.choice(key));
     let words = QuestionWords {
         operation: operation.id.to_string(),
         service: operation.service.clone(),
@@ -28,7 +31,11 @@ pub fn question(
             .choices
             .iter()
             .map(|choice| {
-                let chosen = question.chosen.iter().filter(|c| c.key == choice.key).count();
+                let chosen = question
+                    .chosen
+                    .iter()
+                    .filter(|c| c.key == choice.key)
+                    .count();
                 ChoiceWords {
                     key: choice.key.clone(),
                     label: choice.label.clone(),
@@ -37,12 +44,21 @@ pub fn question(
                 }
             })
             .collect(),
-        first_choice: question.choices.first().map(|c| c.key.clone()).unwrap_or_default(),
+        first_choice: question
+            .choices
+            .first()
+            .map(|c| c.key.clone())
+            .unwrap_or_default(),
         required: policy.required,
         state: state.to_owned(),
         who_may: format!(
             "Members of {} may answer.",
-            policy.groups.iter().cloned().collect::<Vec<_>>().join(" or ")
+            policy
+                .groups
+                .iter()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(" or ")
         ),
         answer: answer.map(|choice| choice.label.clone()),
         answered_by: answer.map(|choice| {
@@ -58,8 +74,16 @@ pub fn question(
     let name = format!("question/{}", question.key());
     to.iter()
         .map(|to| {
-            let about = About::Question { question: question.key() };
-            let envelope = Envelope { operation: operation.id, name: &name, about, to, at };
+            let about = About::Question {
+                question: question.key(),
+            };
+            let envelope = Envelope {
+                operation: operation.id,
+                name: &name,
+                about,
+                to,
+                at,
+            };
             let mut message = envelope.message("question", &words);
             // In the channel, not in the thread: nobody may miss that it waits.
             if question.answer.is_none() {

@@ -68,8 +68,10 @@ impl Conductor {
         outbox: Arc<Outbox>,
         platforms: impl IntoIterator<Item = Arc<dyn ChatPlatform>>,
     ) -> Self {
-        let platforms =
-            platforms.into_iter().map(|platform| (platform.name().to_owned(), platform)).collect();
+        let platforms = platforms
+            .into_iter()
+            .map(|platform| (platform.name().to_owned(), platform))
+            .collect();
         Self {
             inner: Arc::new(Inner {
                 store,
@@ -88,8 +90,15 @@ impl Conductor {
     /// # Errors
     /// The store did not answer.
     pub async fn resume(&self) -> Result<usize, StoreError> {
-        let open = State::ALL.into_iter().filter(|state| !state.is_final()).collect();
-        let filter = OperationFilter { service: None, states: open, limit: 10_000 };
+        let open = State::ALL
+            .into_iter()
+            .filter(|state| !state.is_final())
+            .collect();
+        let filter = OperationFilter {
+            service: None,
+            states: open,
+            limit: 10_000,
+        };
         let operations = self.inner.store.operations(filter).await?;
         for operation in &operations {
             tracing::info!(operation = %operation.id, state = %operation.state, "resuming");
@@ -100,7 +109,9 @@ impl Conductor {
 
     /// Begins to drive an operation, or wakes the task that does.
     pub fn drive(&self, id: OperationId) {
-        let Ok(mut all) = self.inner.driven.lock() else { return };
+        let Ok(mut all) = self.inner.driven.lock() else {
+            return;
+        };
         let driven = all.entry(id).or_insert_with(|| Driven {
             wake: Arc::new(Notify::new()),
             halt: Arc::new(Notify::new()),
@@ -118,7 +129,9 @@ impl Conductor {
     /// Stops the run of an operation where it is; it then pauses and asks what next.
     /// Returns whether anything is being driven under that number.
     pub fn halt(&self, id: OperationId) -> bool {
-        let Ok(all) = self.inner.driven.lock() else { return false };
+        let Ok(all) = self.inner.driven.lock() else {
+            return false;
+        };
         match all.get(&id) {
             Some(driven) if driven.alive => {
                 driven.halt.notify_one();
@@ -140,7 +153,9 @@ impl Conductor {
         ending: &str,
     ) -> Result<(), StoreError> {
         let inner = &self.inner;
-        inner.end_with(operation, State::Cancelled, ending, &person.0, Some(event)).await?;
+        inner
+            .end_with(operation, State::Cancelled, ending, &person.0, Some(event))
+            .await?;
         self.drive(operation.id);
         Ok(())
     }
@@ -149,9 +164,16 @@ impl Conductor {
     ///
     /// # Errors
     /// It is not waiting for votes any more, or the store did not answer.
-    pub async fn break_glass(&self, operation: Operation, approved: Approved) -> Result<(), StoreError> {
+    pub async fn break_glass(
+        &self,
+        operation: Operation,
+        approved: Approved,
+    ) -> Result<(), StoreError> {
         let Some(entry) = self.inner.catalogue.service(&operation.service).cloned() else {
-            return Err(StoreError::NotFound { what: "service", which: operation.service });
+            return Err(StoreError::NotFound {
+                what: "service",
+                which: operation.service,
+            });
         };
         let id = operation.id;
         self.begin(operation, &entry, approved).await?;
@@ -226,14 +248,17 @@ impl Conductor {
                 tracing::error!(operation = %id, why, "an operation under way cannot go on");
                 return Ok(Next::Wait(Some(Duration::from_secs(60))));
             }
-            self.inner.end(&operation, State::Failed, &why, ROLLBOT).await?;
+            self.inner
+                .end(&operation, State::Failed, &why, ROLLBOT)
+                .await?;
             return Ok(Next::Done);
         };
         match operation.state {
             State::Requested => self.plan(operation, &entry).await,
             State::AwaitingApproval => self.vote(operation, &entry).await,
             State::Running | State::Paused => {
-                self.run(operation, &entry, &driven.wake, &driven.halt).await
+                self.run(operation, &entry, &driven.wake, &driven.halt)
+                    .await
             }
             State::Verified => self.close(operation, &entry).await,
             _ => Ok(Next::Done),
@@ -246,7 +271,10 @@ impl Inner {
         self.store
             .operation(id)
             .await?
-            .ok_or_else(|| StoreError::NotFound { what: "operation", which: id.to_string() })
+            .ok_or_else(|| StoreError::NotFound {
+                what: "operation",
+                which: id.to_string(),
+            })
     }
 
     pub fn people(&self) -> &People {
@@ -303,9 +331,19 @@ impl Inner {
             batch = batch.guard(Guard::NewEvent(event));
         }
         batch = batch
-            .guard(Guard::State { operation: id, one_of: vec![operation.state] })
-            .write(Write::State { operation: id, state, at })
-            .write(Write::Ending { operation: id, ending: ending.to_owned() })
+            .guard(Guard::State {
+                operation: id,
+                one_of: vec![operation.state],
+            })
+            .write(Write::State {
+                operation: id,
+                state,
+                at,
+            })
+            .write(Write::Ending {
+                operation: id,
+                ending: ending.to_owned(),
+            })
             .write(self.audit(id, actor, state.as_str(), ending, serde_json::Value::Null));
         if !operation.dry_run {
             batch = batch.write(Write::Unlock {
@@ -319,7 +357,12 @@ impl Inner {
                 operation,
                 "ended",
                 "❌",
-                &format!("{id}: {} of {} {}", operation.procedure, operation.service, state.in_words()),
+                &format!(
+                    "{id}: {} of {} {}",
+                    operation.procedure,
+                    operation.service,
+                    state.in_words()
+                ),
                 ending,
                 Vec::new(),
             ));
@@ -348,7 +391,10 @@ impl Inner {
             .operators
             .iter()
             .map(|to| Message {
-                identity: format!("{}/notice/{name}@{}/{}", operation.id, to.platform, to.channel),
+                identity: format!(
+                    "{}/notice/{name}@{}/{}",
+                    operation.id, to.platform, to.channel
+                ),
                 operation: operation.id,
                 about: About::Notice,
                 destination: to.clone(),

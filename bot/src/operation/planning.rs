@@ -7,8 +7,8 @@ use rollbot_core::store::{Batch, Guard, StoreError, Write};
 
 use super::conductor::{Conductor, Inner, Next};
 use super::{PlanFailed, ROLLBOT};
-use rollbot_config::Service;
 use crate::messages::{self, Decided};
+use rollbot_config::Service;
 
 impl Conductor {
     /// Has the plan made and asks for votes on it; a dry run ends here.
@@ -19,7 +19,11 @@ impl Conductor {
     ) -> Result<Next, StoreError> {
         let inner = &self.inner;
         let policy = inner.policy(entry);
-        let plan = match inner.workshop.plan(entry, policy, &operation.procedure).await {
+        let plan = match inner
+            .workshop
+            .plan(entry, policy, &operation.procedure)
+            .await
+        {
             Ok(plan) => plan,
             Err(PlanFailed::Store(error)) => return Err(error),
             Err(error) => {
@@ -78,17 +82,37 @@ impl Inner {
             &Decided::Open,
             &self.catalogue.operators,
         );
-        let text = format!("asks for {} approvals of plan {}", policy.required, digest.short());
+        let text = format!(
+            "asks for {} approvals of plan {}",
+            policy.required,
+            digest.short()
+        );
         let facts = serde_json::json!({
             "digest": digest, "expires-at": expires_at, "required": policy.required,
             "component": plan.component, "plugin": plan.plugin,
         });
         let batch = Batch::new()
-            .guard(Guard::State { operation: id, one_of: vec![operation.state] })
-            .write(Write::State { operation: id, state: State::AwaitingApproval, at })
-            .write(Write::Plan { operation: id, plan: Box::new(plan), digest, expires_at })
+            .guard(Guard::State {
+                operation: id,
+                one_of: vec![operation.state],
+            })
+            .write(Write::State {
+                operation: id,
+                state: State::AwaitingApproval,
+                at,
+            })
+            .write(Write::Plan {
+                operation: id,
+                plan: Box::new(plan),
+                digest,
+                expires_at,
+            })
             .write(self.audit(id, ROLLBOT, "planned", text, facts))
-            .writes(messages.into_iter().map(|message| Write::Notify(Box::new(message))));
+            .writes(
+                messages
+                    .into_iter()
+                    .map(|message| Write::Notify(Box::new(message))),
+            );
         self.store.commit(batch).await
     }
 
@@ -98,29 +122,43 @@ impl Inner {
         let id = operation.id;
         let words = messages::plan_words(&plan);
         let digest = plan.digest();
-        let messages = self.catalogue.operators.iter().map(|to| rollbot_core::outbox::Message {
-            identity: format!("{id}/plan@{}/{}", to.platform, to.channel),
-            operation: id,
-            about: rollbot_core::outbox::About::Notice,
-            destination: to.clone(),
-            thread_of: None,
-            template: "plan".to_owned(),
-            variables: serde_json::to_value(&words).unwrap_or_default(),
-            reactions: Vec::new(),
-            buttons: Vec::new(),
-            not_before: at,
-        });
+        let messages = self
+            .catalogue
+            .operators
+            .iter()
+            .map(|to| rollbot_core::outbox::Message {
+                identity: format!("{id}/plan@{}/{}", to.platform, to.channel),
+                operation: id,
+                about: rollbot_core::outbox::About::Notice,
+                destination: to.clone(),
+                thread_of: None,
+                template: "plan".to_owned(),
+                variables: serde_json::to_value(&words).unwrap_or_default(),
+                reactions: Vec::new(),
+                buttons: Vec::new(),
+                not_before: at,
+            });
         let ending = "A dry run: the plan was shown, nothing was done.";
         let batch = Batch::new()
-            .guard(Guard::State { operation: id, one_of: vec![State::Requested] })
+            .guard(Guard::State {
+                operation: id,
+                one_of: vec![State::Requested],
+            })
             .write(Write::Plan {
                 operation: id,
                 plan: Box::new(plan),
                 digest: digest.clone(),
                 expires_at: at,
             })
-            .write(Write::State { operation: id, state: State::Planned, at })
-            .write(Write::Ending { operation: id, ending: ending.to_owned() })
+            .write(Write::State {
+                operation: id,
+                state: State::Planned,
+                at,
+            })
+            .write(Write::Ending {
+                operation: id,
+                ending: ending.to_owned(),
+            })
             .write(self.audit(
                 id,
                 ROLLBOT,

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use super::ROLLBOT;
 use super::conductor::{Conductor, Inner, Next};
 use super::story::Story;
-use rollbot_config::Service;
 use crate::messages::{self, Announcing, Occasion};
+use rollbot_config::Service;
 
 /// Questions that no call of the plugin asks. They are numbered below zero, where no call is.
 #[derive(Debug, Clone, Copy)]
@@ -51,8 +51,14 @@ impl Conductor {
         let inner = &self.inner;
         let id = operation.id;
         let fence = inner.store.take_over(id).await?;
-        let story =
-            Story::open(inner.clone(), entry.clone(), &operation, fence, wake.clone()).await?;
+        let story = Story::open(
+            inner.clone(),
+            entry.clone(),
+            &operation,
+            fence,
+            wake.clone(),
+        )
+        .await?;
         let updates = super::updates::Updates::start(inner.clone(), entry.clone(), id);
         let end = self.phase(&operation, entry, &story, fence, halt).await;
         drop(updates);
@@ -60,12 +66,12 @@ impl Conductor {
             End::Again => Ok(Next::Again),
             End::GivenUp => Ok(Next::Done),
             End::Aborted(ending) => {
-                inner.finish(&operation, entry, fence, State::Failed, &ending, Vec::new()).await?;
+                inner
+                    .finish(&operation, entry, fence, State::Failed, &ending, Vec::new())
+                    .await?;
                 Ok(Next::Done)
             }
-            End::Observed(observed) => {
-                self.conclude(&operation, entry, fence, observed).await
-            }
+            End::Observed(observed) => self.conclude(&operation, entry, fence, observed).await,
         }
     }
 
@@ -78,7 +84,10 @@ impl Conductor {
         halt: &Arc<Notify>,
     ) -> Result<End, StoreError> {
         let inner = &self.inner;
-        let end = match (inner.workshop.plugin_of(operation).await, Approved::resumed(operation)) {
+        let end = match (
+            inner.workshop.plugin_of(operation).await,
+            Approved::resumed(operation),
+        ) {
             (Ok(plugin), Some(approved)) => {
                 let request = RunRequest {
                     approved: &approved,
@@ -103,7 +112,9 @@ impl Conductor {
                     }
                 }
             }
-            (Err(error), _) => RunEnd::PluginFailed { what: error.to_string() },
+            (Err(error), _) => RunEnd::PluginFailed {
+                what: error.to_string(),
+            },
             (_, None) => RunEnd::NotApproved {
                 why: "the plan in the store is not the one that was approved".to_owned(),
             },
@@ -120,7 +131,16 @@ impl Conductor {
                     choice("undo", "Undo", false),
                     choice("abort", "Abort: leave everything as it is", false),
                 ];
-                self.broken(operation, story, fence, Ask::Halted, text, Vec::new(), choices).await
+                self.broken(
+                    operation,
+                    story,
+                    fence,
+                    Ask::Halted,
+                    text,
+                    Vec::new(),
+                    choices,
+                )
+                .await
             }
             RunEnd::Aborted => Ok(End::Aborted(
                 "People aborted it. Everything stays as it was left.".to_owned(),
@@ -146,7 +166,16 @@ impl Conductor {
                     "Nothing that the journal holds is lost, and nothing was performed after this."
                         .to_owned(),
                 ];
-                self.broken(operation, story, fence, Ask::Broken, &text, details, choices).await
+                self.broken(
+                    operation,
+                    story,
+                    fence,
+                    Ask::Broken,
+                    &text,
+                    details,
+                    choices,
+                )
+                .await
             }
             RunEnd::Fenced => Ok(End::GivenUp),
             RunEnd::Interrupted { why } => {
@@ -165,14 +194,19 @@ impl Conductor {
         fence: i64,
     ) -> Result<End, StoreError> {
         let inner = &self.inner;
-        let Some(plan) = &operation.plan else { return Ok(End::Observed(Vec::new())) };
+        let Some(plan) = &operation.plan else {
+            return Ok(End::Observed(Vec::new()));
+        };
         let targets = match operation.phase {
             Phase::Run => &plan.targets,
             Phase::Undo => &plan.undo_targets,
         };
         loop {
-            let observed =
-                inner.workshop.engine.observe(&inner.workshop.hosts, targets, plan).await;
+            let observed = inner
+                .workshop
+                .engine
+                .observe(&inner.workshop.hosts, targets, plan)
+                .await;
             let missed: Vec<_> = observed
                 .iter()
                 .filter(|seen| !seen.holds)
@@ -190,8 +224,9 @@ impl Conductor {
             }
             choices.push(choice("abort", "Abort: leave everything as it is", false));
             let text = "Every step was gone through, but not everything is where it should be.";
-            let question =
-                self.question(operation, Ask::Targets, text, missed, choices).await?;
+            let question = self
+                .question(operation, Ask::Targets, text, missed, choices)
+                .await?;
             match story.ask(question).await? {
                 Decision::Skip => return Ok(End::Observed(observed)),
                 Decision::Undo => return self.undo(operation, fence).await,
@@ -206,7 +241,10 @@ impl Conductor {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one question, spelled out at its two places")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one question, spelled out at its two places"
+    )]
     async fn broken(
         &self,
         operation: &Operation,
@@ -217,7 +255,9 @@ impl Conductor {
         details: Vec<String>,
         choices: Vec<Choice>,
     ) -> Result<End, StoreError> {
-        let question = self.question(operation, ask, text, details, choices).await?;
+        let question = self
+            .question(operation, ask, text, details, choices)
+            .await?;
         match story.ask(question).await? {
             Decision::Undo => self.undo(operation, fence).await,
             Decision::Abort => Ok(End::Aborted(format!("{text} People aborted it."))),
@@ -251,7 +291,9 @@ impl Conductor {
             seq,
             attempt: last.map_or(1, |question| question.attempt + 1),
             reason: match ask {
-                Ask::Targets => PauseReason::StepFailed { step: "observe".to_owned() },
+                Ask::Targets => PauseReason::StepFailed {
+                    step: "observe".to_owned(),
+                },
                 Ask::Broken => PauseReason::Diverged,
                 Ask::Halted => PauseReason::Question,
             },
@@ -269,8 +311,14 @@ impl Conductor {
     async fn undo(&self, operation: &Operation, fence: i64) -> Result<End, StoreError> {
         let id = operation.id;
         let batch = Batch::new()
-            .guard(Guard::Fence { operation: id, fence })
-            .write(Write::Phase { operation: id, phase: Phase::Undo })
+            .guard(Guard::Fence {
+                operation: id,
+                fence,
+            })
+            .write(Write::Phase {
+                operation: id,
+                phase: Phase::Undo,
+            })
             .write(self.inner.audit(
                 id,
                 ROLLBOT,
@@ -315,7 +363,9 @@ impl Conductor {
                 "Not every target was observed in the planned state; people accepted that.",
             ),
         };
-        inner.finish(&fresh, entry, fence, state, ending, observed).await?;
+        inner
+            .finish(&fresh, entry, fence, state, ending, observed)
+            .await?;
         Ok(Next::Again)
     }
 
@@ -332,8 +382,15 @@ impl Conductor {
         closed.state = State::Closed;
         let live = inner.final_live(&closed, entry).await?;
         let batch = Batch::new()
-            .guard(Guard::State { operation: id, one_of: vec![State::Verified] })
-            .write(Write::State { operation: id, state: State::Closed, at })
+            .guard(Guard::State {
+                operation: id,
+                one_of: vec![State::Verified],
+            })
+            .write(Write::State {
+                operation: id,
+                state: State::Closed,
+                at,
+            })
             .write(inner.audit(
                 id,
                 ROLLBOT,
@@ -376,17 +433,38 @@ impl Inner {
             every: self.catalogue.updates_every,
         };
         // Only what was observed is called back: everything else ends with plain words.
-        let which = if state == State::Verified { Announcing::Restored } else { Announcing::Ended };
+        let which = if state == State::Verified {
+            Announcing::Restored
+        } else {
+            Announcing::Ended
+        };
         let users = messages::announcement(which, &occasion, &self.catalogue.users, at);
         let facts = serde_json::json!({ "observed": observed, "exceptions": ended.exceptions });
-        let mut batch = Batch::new().guard(Guard::Fence { operation: id, fence });
+        let mut batch = Batch::new().guard(Guard::Fence {
+            operation: id,
+            fence,
+        });
         if paused {
-            batch = batch.write(Write::State { operation: id, state: State::Running, at });
+            batch = batch.write(Write::State {
+                operation: id,
+                state: State::Running,
+                at,
+            });
         }
         let mut batch = batch
-            .write(Write::State { operation: id, state, at })
-            .write(Write::Observed { operation: id, observed })
-            .write(Write::Ending { operation: id, ending: ending.to_owned() })
+            .write(Write::State {
+                operation: id,
+                state,
+                at,
+            })
+            .write(Write::Observed {
+                operation: id,
+                observed,
+            })
+            .write(Write::Ending {
+                operation: id,
+                ending: ending.to_owned(),
+            })
             .write(self.audit(id, ROLLBOT, state.as_str(), ending, facts));
         if state == State::Undone {
             // The service is where it was before: there is nothing to protect any more.
@@ -396,9 +474,11 @@ impl Inner {
             });
         }
         let live = self.final_live(&ended, entry).await?;
-        let batch = batch
-            .writes(live)
-            .writes(users.into_iter().map(|message| Write::Notify(Box::new(message))));
+        let batch = batch.writes(live).writes(
+            users
+                .into_iter()
+                .map(|message| Write::Notify(Box::new(message))),
+        );
         self.store.commit(batch).await?;
         self.outbox.wake();
         Ok(())
@@ -419,13 +499,19 @@ impl Inner {
             ));
         }
         let at = self.clock.now();
-        Ok(messages::live(&live, self.people(), &self.catalogue.operators, at)
-            .into_iter()
-            .map(|message| Write::Notify(Box::new(message)))
-            .collect())
+        Ok(
+            messages::live(&live, self.people(), &self.catalogue.operators, at)
+                .into_iter()
+                .map(|message| Write::Notify(Box::new(message)))
+                .collect(),
+        )
     }
 }
 
 fn choice(key: &str, label: &str, needs_full_count: bool) -> Choice {
-    Choice { key: key.to_owned(), label: label.to_owned(), needs_full_count }
+    Choice {
+        key: key.to_owned(),
+        label: label.to_owned(),
+        needs_full_count,
+    }
 }

@@ -8,9 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rollbot_core::OperationId;
-use rollbot_core::operation::{
-    Decision, Operation, Phase, Question, State, StepRecord, StepState,
-};
+use rollbot_core::operation::{Decision, Operation, Phase, Question, State, StepRecord, StepState};
 use rollbot_core::plan::Effect;
 use rollbot_core::store::{Batch, Guard, GuardFailed, StoreError, Write};
 use rollbot_engine::{Interrupted, RunEvent, RunObserver};
@@ -19,8 +17,8 @@ use tokio::sync::Notify;
 
 use super::ROLLBOT;
 use super::conductor::Inner;
-use rollbot_config::Service;
 use crate::messages::{self, LiveState};
+use rollbot_config::Service;
 
 /// How often an open question is looked at when nobody wakes us.
 const LOOK: Duration = Duration::from_secs(2);
@@ -96,14 +94,26 @@ impl Story {
         let live = Mutex::new(inner.live_state(operation, steps, details).await?);
         let phase = operation.phase;
         let halted = AtomicBool::new(false);
-        Ok(Arc::new(Self { inner, entry, phase, fence, wake, live, past, halted }))
+        Ok(Arc::new(Self {
+            inner,
+            entry,
+            phase,
+            fence,
+            wake,
+            live,
+            past,
+            halted,
+        }))
     }
 
     /// Changes what the live message shows and returns the writes for it.
     fn with_live<R>(&self, change: impl FnOnce(&mut LiveState) -> R) -> (R, Vec<Write>) {
         let at = self.inner.clock.now();
         // A poisoned lock only means that a message was half made; the state in it is still whole.
-        let mut live = self.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut live = self
+            .live
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let result = change(&mut live);
         live.estimate = estimated(&live.operation, &live.steps, &self.past, at);
         let to = &self.inner.catalogue.operators;
@@ -115,7 +125,11 @@ impl Story {
     }
 
     fn operation(&self) -> OperationId {
-        self.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner).operation.id
+        self.live
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .operation
+            .id
     }
 
     /// A detail in the thread, an audit entry, and the live message as it is then.
@@ -135,14 +149,30 @@ impl Story {
             change(live);
             live.detail(mark, &text, lines, to, at)
         });
-        writes.extend(details.into_iter().map(|message| Write::Notify(Box::new(message))));
-        writes.push(self.inner.audit(self.operation(), &actor, kind, text, facts));
+        writes.extend(
+            details
+                .into_iter()
+                .map(|message| Write::Notify(Box::new(message))),
+        );
+        writes.push(
+            self.inner
+                .audit(self.operation(), &actor, kind, text, facts),
+        );
         writes
     }
 
     /// The step's record as it becomes, with the writes that tell of it.
     fn step(&self, turn: Turn<'_>) -> Vec<Write> {
-        let Turn { name, title, began, state, kind, mark, text, lines } = turn;
+        let Turn {
+            name,
+            title,
+            began,
+            state,
+            kind,
+            mark,
+            text,
+            lines,
+        } = turn;
         let at = self.inner.clock.now();
         let record = StepRecord {
             operation: self.operation(),
@@ -158,7 +188,8 @@ impl Story {
         });
         let shown = record.clone();
         let mut writes = self.told(kind, mark, text, lines, facts, |live| {
-            live.steps.retain(|old| !(old.phase == shown.phase && old.name == shown.name));
+            live.steps
+                .retain(|old| !(old.phase == shown.phase && old.name == shown.name));
             live.steps.push(shown);
             live.now = None;
         });
@@ -185,7 +216,10 @@ impl Story {
     /// What the service is like while it waits, in a sentence that claims nothing more than the
     /// steps' ends have shown.
     fn standing(&self) -> String {
-        let live = self.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let live = self
+            .live
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let done = |name: &str| {
             live.steps
                 .iter()
@@ -195,7 +229,9 @@ impl Story {
         if done("switch") {
             format!("Meanwhile {service} is switched to its containers.")
         } else if done("start") {
-            format!("Meanwhile the containers of {service} are started and traffic is not switched.")
+            format!(
+                "Meanwhile the containers of {service} are started and traffic is not switched."
+            )
         } else if done("stop") {
             format!("Meanwhile {service} is stopped, and nothing has taken its place.")
         } else {
@@ -221,7 +257,8 @@ impl Story {
         }
         loop {
             if let Some(key) = current.as_ref().and_then(|known| known.answer.clone()) {
-                self.go_on(current.as_ref().unwrap_or(&question), &key).await?;
+                self.go_on(current.as_ref().unwrap_or(&question), &key)
+                    .await?;
                 return Ok(Decision::from_key(&key));
             }
             self.inner.outbox.wake();
@@ -248,7 +285,10 @@ impl Story {
             at,
         );
         let mut batch = Batch::new()
-            .guard(Guard::Fence { operation: id, fence: self.fence })
+            .guard(Guard::Fence {
+                operation: id,
+                fence: self.fence,
+            })
             .write(Write::Question(Box::new(question.clone())))
             .write(self.inner.audit(
                 id,
@@ -260,10 +300,18 @@ impl Story {
                 }),
             ))
             .writes(live)
-            .writes(asked.into_iter().map(|message| Write::Notify(Box::new(message))));
+            .writes(
+                asked
+                    .into_iter()
+                    .map(|message| Write::Notify(Box::new(message))),
+            );
         // It may be paused already: by the question before, whose answer is not worked on yet.
         if self.inner.load(id).await?.state == State::Running {
-            batch = batch.write(Write::State { operation: id, state: State::Paused, at });
+            batch = batch.write(Write::State {
+                operation: id,
+                state: State::Paused,
+                at,
+            });
         }
         self.inner.store.commit(batch).await
     }
@@ -271,7 +319,10 @@ impl Story {
     async fn go_on(&self, question: &Question, key: &str) -> Result<(), StoreError> {
         let at = self.inner.clock.now();
         let id = question.operation;
-        let label = question.choice(key).map_or(key, |choice| choice.label.as_str()).to_owned();
+        let label = question
+            .choice(key)
+            .map_or(key, |choice| choice.label.as_str())
+            .to_owned();
         let who = question
             .chosen
             .iter()
@@ -290,8 +341,15 @@ impl Story {
             live.waiting = None;
         });
         let batch = Batch::new()
-            .guard(Guard::Fence { operation: id, fence: self.fence })
-            .write(Write::State { operation: id, state: State::Running, at })
+            .guard(Guard::Fence {
+                operation: id,
+                fence: self.fence,
+            })
+            .write(Write::State {
+                operation: id,
+                state: State::Running,
+                at,
+            })
             .writes(writes);
         self.inner.store.commit(batch).await?;
         self.inner.outbox.wake();
@@ -324,8 +382,14 @@ struct Turn<'a> {
 impl RunObserver for Story {
     fn tell(&self, _at: Timestamp, event: &RunEvent) -> Vec<Write> {
         match event {
-            RunEvent::Began { replayed: 0, phase: Phase::Run } => Vec::new(),
-            RunEvent::Began { replayed: 0, phase: Phase::Undo } => self.told(
+            RunEvent::Began {
+                replayed: 0,
+                phase: Phase::Run,
+            } => Vec::new(),
+            RunEvent::Began {
+                replayed: 0,
+                phase: Phase::Undo,
+            } => self.told(
                 "undo-begun",
                 "↩️",
                 "Undoing it begins".to_owned(),
@@ -371,7 +435,13 @@ impl RunObserver for Story {
                 text: format!("{title}: done"),
                 lines: none_lines(),
             }),
-            RunEvent::StepFailed { step, title, began, summary, details } => self.step(Turn {
+            RunEvent::StepFailed {
+                step,
+                title,
+                began,
+                summary,
+                details,
+            } => self.step(Turn {
                 name: step,
                 title,
                 began: Some(*began),
@@ -402,7 +472,12 @@ impl RunObserver for Story {
                 effect.title.clone(),
                 none_lines(),
             ),
-            RunEvent::EffectEnded { effect, how, by_hand, .. } => {
+            RunEvent::EffectEnded {
+                effect,
+                how,
+                by_hand,
+                ..
+            } => {
                 let mark = if *by_hand { "✋" } else { "✔️" };
                 let mut writes = self.effect(
                     effect,
@@ -412,12 +487,20 @@ impl RunObserver for Story {
                     none_lines(),
                 );
                 if *by_hand {
-                    let text = format!("\u{201c}{}\u{201d} was marked as done by hand.", effect.title);
+                    let text = format!(
+                        "\u{201c}{}\u{201d} was marked as done by hand.",
+                        effect.title
+                    );
                     writes.push(self.exception(text));
                 }
                 writes
             }
-            RunEvent::EffectFailed { effect, error, contingency, .. } => {
+            RunEvent::EffectFailed {
+                effect,
+                error,
+                contingency,
+                ..
+            } => {
                 let next = match contingency {
                     Some(name) => vec![format!("The plan has an answer to this: {name}")],
                     None => Vec::new(),
@@ -426,7 +509,10 @@ impl RunObserver for Story {
                 self.effect(effect, "effect-failed", "❌", text, next)
             }
             RunEvent::EffectUnknown { effect, .. } => {
-                let text = format!("{}: it was begun, and nothing tells whether it was done", effect.title);
+                let text = format!(
+                    "{}: it was begun, and nothing tells whether it was done",
+                    effect.title
+                );
                 self.effect(effect, "effect-unknown", "❓", text, none_lines())
             }
             RunEvent::EffectSkipped { effect, .. } => {
@@ -448,12 +534,23 @@ impl RunObserver for Story {
                 serde_json::json!({ "function": function }),
                 |_| {},
             ),
-            RunEvent::Note { text, .. } => {
-                self.told("note", "·", text.clone(), none_lines(), serde_json::Value::Null, |live| {
+            RunEvent::Note { text, .. } => self.told(
+                "note",
+                "·",
+                text.clone(),
+                none_lines(),
+                serde_json::Value::Null,
+                |live| {
                     live.now = Some(first_line(text));
-                })
-            }
-            RunEvent::Attempt { function, effect, n, of, error } => self.told(
+                },
+            ),
+            RunEvent::Attempt {
+                function,
+                effect,
+                n,
+                of,
+                error,
+            } => self.told(
                 "attempt-failed",
                 "🔁",
                 format!("Attempt {n} of {of} failed: {error}"),

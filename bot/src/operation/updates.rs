@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rollbot_core::OperationId;
 use rollbot_core::operation::Operation;
-use rollbot_core::store::{Batch, Guard, StoreError, Write};
 use rollbot_core::operation::State;
+use rollbot_core::store::{Batch, Guard, StoreError, Write};
 
 use super::conductor::Inner;
-use rollbot_config::Service;
 use crate::messages::{self, Announcing, Occasion};
+use rollbot_config::Service;
 
 /// Ends with the run it belongs to.
 pub(super) struct Updates(tokio::task::JoinHandle<()>);
@@ -48,8 +48,13 @@ fn due(started: Timestamp, now: Timestamp, after: Duration, every: Duration) -> 
         None => (0, after - lasted),
         Some(over) => {
             let number = over.as_millis() / every.as_millis();
-            let into = Duration::from_millis(u64::try_from(over.as_millis() % every.as_millis()).unwrap_or(0));
-            (u64::try_from(number).unwrap_or(u64::MAX - 1) + 1, every - into)
+            let into = Duration::from_millis(
+                u64::try_from(over.as_millis() % every.as_millis()).unwrap_or(0),
+            );
+            (
+                u64::try_from(number).unwrap_or(u64::MAX - 1) + 1,
+                every - into,
+            )
         }
     }
 }
@@ -59,15 +64,25 @@ impl Inner {
     /// a restart neither repeats nor forgets one.
     async fn update(&self, entry: &Service, id: OperationId) -> Result<Duration, StoreError> {
         let operation: Operation = self.load(id).await?;
-        let Some(started) = operation.started_at else { return Ok(Duration::from_secs(1)) };
+        let Some(started) = operation.started_at else {
+            return Ok(Duration::from_secs(1));
+        };
         let now = self.clock.now();
         let catalogue = &self.catalogue;
-        let (number, next) = due(started, now, catalogue.updates_after, catalogue.updates_every);
+        let (number, next) = due(
+            started,
+            now,
+            catalogue.updates_after,
+            catalogue.updates_every,
+        );
         if number == 0 || catalogue.users.is_empty() {
             return Ok(next);
         }
         let steps = self.store.steps(id).await?;
-        let estimate = self.live_state(&operation, steps.clone(), 0).await?.estimate;
+        let estimate = self
+            .live_state(&operation, steps.clone(), 0)
+            .await?
+            .estimate;
         let occasion = Occasion {
             operation: &operation,
             steps: &steps,
@@ -84,13 +99,24 @@ impl Inner {
             one_of: vec![State::Running, State::Paused],
         });
         for message in messages {
-            if self.store.outbox_by_identity(&message.identity).await?.is_none() {
+            if self
+                .store
+                .outbox_by_identity(&message.identity)
+                .await?
+                .is_none()
+            {
                 batch = batch.write(Write::Notify(Box::new(message)));
             }
         }
         if !batch.writes.is_empty() {
             let text = format!("update {number} to users");
-            batch = batch.write(self.audit(id, super::ROLLBOT, "update", text, serde_json::Value::Null));
+            batch = batch.write(self.audit(
+                id,
+                super::ROLLBOT,
+                "update",
+                text,
+                serde_json::Value::Null,
+            ));
             self.store.commit(batch).await?;
             self.outbox.wake();
         }

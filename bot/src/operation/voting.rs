@@ -11,8 +11,8 @@ use rollbot_core::{Digest, PersonId};
 
 use super::conductor::{Conductor, Inner, Next};
 use super::{PlanFailed, ROLLBOT};
-use rollbot_config::Service;
 use crate::messages::{self, Announcing, Decided, Occasion};
+use rollbot_config::Service;
 
 /// How long a platform may take to say which reactions stand.
 const REACTIONS_DEADLINE: Duration = Duration::from_secs(10);
@@ -43,10 +43,14 @@ impl Conductor {
         };
         // Reactions were put on and taken off while nobody listened: the message is the truth.
         inner.read_reactions_again(&operation, &digest).await?;
-        let count = inner.tally(&operation, entry, &digest, &BTreeSet::new()).await?;
+        let count = inner
+            .tally(&operation, entry, &digest, &BTreeSet::new())
+            .await?;
         match count.verdict {
             Verdict::Waiting => {
-                inner.show_tally(&operation, entry, &count, &Decided::Open).await?;
+                inner
+                    .show_tally(&operation, entry, &count, &Decided::Open)
+                    .await?;
                 let left = expires_at.as_millisecond() - inner.clock.now().as_millisecond();
                 let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
                 Ok(Next::Wait(Some(left.max(Duration::from_millis(10)))))
@@ -54,7 +58,12 @@ impl Conductor {
             Verdict::Vetoed => {
                 let by = inner.names(&count.vetoes);
                 inner
-                    .end(&operation, State::Vetoed, &format!("Vetoed by {by}; nothing was done."), ROLLBOT)
+                    .end(
+                        &operation,
+                        State::Vetoed,
+                        &format!("Vetoed by {by}; nothing was done."),
+                        ROLLBOT,
+                    )
                     .await?;
                 Ok(Next::Done)
             }
@@ -81,7 +90,9 @@ impl Conductor {
         let unreadable = inner.read_reactions_again(&operation, digest).await?;
         let count = inner.tally(&operation, entry, digest, &unreadable).await?;
         let Some(approved) = count.approved() else {
-            let Some(platform) = unreadable.first() else { return Ok(Next::Again) };
+            let Some(platform) = unreadable.first() else {
+                return Ok(Next::Again);
+            };
             tracing::warn!(operation = %operation.id, platform, "votes cannot be read again, so they do not count now");
             return Ok(Next::Wait(Some(Duration::from_secs(2))));
         };
@@ -97,28 +108,52 @@ impl Conductor {
     ) -> Result<Next, StoreError> {
         let inner = &self.inner;
         let id = operation.id;
-        let fresh = match inner.workshop.plan(entry, inner.policy(entry), &operation.procedure).await {
+        let fresh = match inner
+            .workshop
+            .plan(entry, inner.policy(entry), &operation.procedure)
+            .await
+        {
             Ok(plan) => plan,
             Err(PlanFailed::Store(error)) => return Err(error),
             Err(error) => {
-                let why = format!("It was approved, but the plan could not be made again right before the start, so nothing was done: {error}");
+                let why = format!(
+                    "It was approved, but the plan could not be made again right before the start, so nothing was done: {error}"
+                );
                 inner.end(&operation, State::Failed, &why, ROLLBOT).await?;
                 return Ok(Next::Done);
             }
         };
         let digest = fresh.digest();
         if digest != *approved.digest() {
-            let frozen = inner.frozen_approval(&operation, "replaced: the plan changed").await?;
+            let frozen = inner
+                .frozen_approval(&operation, "replaced: the plan changed")
+                .await?;
             let text = format!(
                 "The plan changed between the vote and the start: {} became {}. The votes are void; a new vote follows.",
                 approved.digest().short(),
                 digest.short()
             );
             let batch = Batch::new()
-                .guard(Guard::State { operation: id, one_of: vec![State::AwaitingApproval] })
-                .write(inner.audit(id, ROLLBOT, "plan-changed", text.clone(), serde_json::json!({ "was": approved.digest(), "is": digest })))
+                .guard(Guard::State {
+                    operation: id,
+                    one_of: vec![State::AwaitingApproval],
+                })
+                .write(inner.audit(
+                    id,
+                    ROLLBOT,
+                    "plan-changed",
+                    text.clone(),
+                    serde_json::json!({ "was": approved.digest(), "is": digest }),
+                ))
                 .writes(frozen)
-                .writes(inner.notice(&operation, &format!("replanned/{}", digest.short()), "⚠️", &format!("{id}: a new vote is needed"), &text, Vec::new()));
+                .writes(inner.notice(
+                    &operation,
+                    &format!("replanned/{}", digest.short()),
+                    "⚠️",
+                    &format!("{id}: a new vote is needed"),
+                    &text,
+                    Vec::new(),
+                ));
             inner.store.commit(batch).await?;
             inner.ask_for_votes(&operation, entry, fresh).await?;
             return Ok(Next::Again);
@@ -146,11 +181,19 @@ impl Inner {
             expires_at: operation.expires_at.unwrap_or(operation.requested_at),
             votes: &votes,
         };
-        Ok(tally(self.policy(entry), self.people(), ballots, self.clock.now()))
+        Ok(tally(
+            self.policy(entry),
+            self.people(),
+            ballots,
+            self.clock.now(),
+        ))
     }
 
     pub fn names(&self, ids: &[PersonId]) -> String {
-        ids.iter().map(|id| self.people().name(id)).collect::<Vec<_>>().join(", ")
+        ids.iter()
+            .map(|id| self.people().name(id))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     async fn show_tally(
@@ -165,8 +208,14 @@ impl Inner {
             return Ok(());
         }
         let batch = Batch::new()
-            .guard(Guard::Digest { operation: operation.id, digest: count.digest.clone() })
-            .guard(Guard::State { operation: operation.id, one_of: vec![State::AwaitingApproval] })
+            .guard(Guard::Digest {
+                operation: operation.id,
+                digest: count.digest.clone(),
+            })
+            .guard(Guard::State {
+                operation: operation.id,
+                one_of: vec![State::AwaitingApproval],
+            })
             .writes(writes);
         self.store.commit(batch).await
     }
@@ -178,7 +227,9 @@ impl Inner {
         count: &Tally,
         decided: &Decided,
     ) -> Vec<Write> {
-        let Some(plan) = &operation.plan else { return Vec::new() };
+        let Some(plan) = &operation.plan else {
+            return Vec::new();
+        };
         messages::approval(
             operation,
             plan,
@@ -199,15 +250,18 @@ impl Inner {
         operation: &Operation,
         how: &str,
     ) -> Result<Vec<Write>, StoreError> {
-        let (Some(entry), Some(digest)) =
-            (self.catalogue.service(&operation.service), &operation.digest)
-        else {
+        let (Some(entry), Some(digest)) = (
+            self.catalogue.service(&operation.service),
+            &operation.digest,
+        ) else {
             return Ok(Vec::new());
         };
         if operation.dry_run {
             return Ok(Vec::new());
         }
-        let count = self.tally(operation, entry, digest, &BTreeSet::new()).await?;
+        let count = self
+            .tally(operation, entry, digest, &BTreeSet::new())
+            .await?;
         Ok(self.approval_writes(operation, entry, &count, &Decided::Over(how.to_owned())))
     }
 
@@ -222,13 +276,19 @@ impl Inner {
         let mut votes = self.store.votes(operation.id).await?;
         votes.retain(|vote| vote.digest == *digest);
         for row in self.store.outbox_of(operation.id).await? {
-            let About::Approval { digest: about } = &row.message.about else { continue };
-            let Some(message_ref) = &row.message_ref else { continue };
+            let About::Approval { digest: about } = &row.message.about else {
+                continue;
+            };
+            let Some(message_ref) = &row.message_ref else {
+                continue;
+            };
             if about != digest {
                 continue;
             }
             let name = &row.message.destination.platform;
-            let Some(platform) = self.platforms.get(name) else { continue };
+            let Some(platform) = self.platforms.get(name) else {
+                continue;
+            };
             let reading = platform.reactions(&row.message.destination.channel, message_ref);
             let standing = match tokio::time::timeout(REACTIONS_DEADLINE, reading).await {
                 Ok(Ok(standing)) => standing,
@@ -270,8 +330,17 @@ impl Inner {
                 }
             }
             // A platform may hold more than one message of this vote: a reaction on any counts.
-            let several = self.catalogue.operators.iter().filter(|to| to.platform == *name).count() > 1;
-            for stored in votes.iter().filter(|vote| vote.account.platform == *name && !several) {
+            let several = self
+                .catalogue
+                .operators
+                .iter()
+                .filter(|to| to.platform == *name)
+                .count()
+                > 1;
+            for stored in votes
+                .iter()
+                .filter(|vote| vote.account.platform == *name && !several)
+            {
                 if !seen.iter().any(|vote| same(stored, vote)) {
                     batch = batch.write(Write::Unvote(stored.clone())).write(self.audit(
                         operation.id,
@@ -304,11 +373,15 @@ impl Inner {
         let at = self.clock.now();
         let id = operation.id;
         let (how, actor) = match approved.by() {
-            ApprovedBy::People { people } => {
-                (format!("approved by {}", self.names(people)), ROLLBOT.to_owned())
-            }
+            ApprovedBy::People { people } => (
+                format!("approved by {}", self.names(people)),
+                ROLLBOT.to_owned(),
+            ),
             ApprovedBy::BreakGlass { person, reason } => (
-                format!("started by {} alone, breaking the glass: {reason}", self.people().name(person)),
+                format!(
+                    "started by {} alone, breaking the glass: {reason}",
+                    self.people().name(person)
+                ),
                 person.0.clone(),
             ),
         };
@@ -327,10 +400,24 @@ impl Inner {
             every: self.catalogue.updates_every,
         };
         let mut batch = Batch::new()
-            .guard(Guard::State { operation: id, one_of: vec![State::AwaitingApproval] })
-            .guard(Guard::Digest { operation: id, digest: approved.digest().clone() })
-            .write(Write::Started { operation: id, by: approved.by().clone(), at })
-            .write(Write::State { operation: id, state: State::Running, at })
+            .guard(Guard::State {
+                operation: id,
+                one_of: vec![State::AwaitingApproval],
+            })
+            .guard(Guard::Digest {
+                operation: id,
+                digest: approved.digest().clone(),
+            })
+            .write(Write::Started {
+                operation: id,
+                by: approved.by().clone(),
+                at,
+            })
+            .write(Write::State {
+                operation: id,
+                state: State::Running,
+                at,
+            })
             .write(self.audit(
                 id,
                 &actor,
@@ -340,10 +427,16 @@ impl Inner {
             ))
             .writes(self.frozen_approval(operation, &how).await?);
         let live = messages::live(&live, self.people(), &self.catalogue.operators, at);
-        let users =
-            messages::announcement(Announcing::Maintenance, &occasion, &self.catalogue.users, at);
+        let users = messages::announcement(
+            Announcing::Maintenance,
+            &occasion,
+            &self.catalogue.users,
+            at,
+        );
         batch = batch.writes(
-            live.into_iter().chain(users).map(|message| Write::Notify(Box::new(message))),
+            live.into_iter()
+                .chain(users)
+                .map(|message| Write::Notify(Box::new(message))),
         );
         if let ApprovedBy::BreakGlass { person, reason } = approved.by() {
             let skipped: Vec<_> = self
@@ -351,7 +444,10 @@ impl Inner {
                 .iter()
                 .filter(|other| {
                     other.id != *person
-                        && self.policy(entry).may_vote(other, &operation.requester).is_ok()
+                        && self
+                            .policy(entry)
+                            .may_vote(other, &operation.requester)
+                            .is_ok()
                 })
                 .map(|other| other.name.clone())
                 .collect();

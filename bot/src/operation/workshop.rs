@@ -59,7 +59,14 @@ impl Workshop {
             by_digest.insert(plugin.digest().clone(), plugin);
         }
         let by_digest = tokio::sync::Mutex::new(by_digest);
-        Ok(Self { engine, hosts, clock, by_type, by_digest, store })
+        Ok(Self {
+            engine,
+            hosts,
+            clock,
+            by_type,
+            by_digest,
+            store,
+        })
     }
 
     pub fn plugins(&self) -> impl Iterator<Item = &Arc<Plugin>> {
@@ -86,7 +93,10 @@ impl Workshop {
             grants: entry.grants.clone(),
             policy_version: policy.version(),
         };
-        Ok(self.engine.plan(plugin, &self.hosts, self.clock.clone(), request).await?)
+        Ok(self
+            .engine
+            .plan(plugin, &self.hosts, self.clock.clone(), request)
+            .await?)
     }
 
     /// The plugin whose component the operation's plan was made by, whatever is installed now.

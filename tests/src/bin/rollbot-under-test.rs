@@ -20,8 +20,13 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let setup = Setup { wrap_store: Arc::new(move |store| Arc::new(CrashingStore::new(store, plan.clone()))) };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let setup = Setup {
+        wrap_store: Arc::new(move |store| Arc::new(CrashingStore::new(store, plan.clone()))),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: {error}");

@@ -56,11 +56,10 @@ pub fn start(service: &Service) -> StepResult {
         }
     }
     if let Some(report) = perform("The start", docker::up(effect::START_CONTAINERS))? {
-        note(if report.by_hand {
-            format!("Started by hand: {}", report.how)
-        } else {
-            format!("Started: {}", report.how)
-        });
+        // The bot itself tells how an effect ended.
+        if report.by_hand {
+            note(format!("Started by hand: {}", report.how));
+        }
     }
     Ok(())
 }

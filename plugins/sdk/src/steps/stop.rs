@@ -76,9 +76,8 @@ fn stop_by_port() -> Result<bool, Trouble> {
 }
 
 fn told(report: &process::ChangeReport) {
-    note(if report.by_hand {
-        format!("Stopped by hand: {}", report.how)
-    } else {
-        format!("Stopped: {}", report.how)
-    });
+    // The bot itself tells how an effect ended.
+    if report.by_hand {
+        note(format!("Stopped by hand: {}", report.how));
+    }
 }

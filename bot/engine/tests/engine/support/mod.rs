@@ -25,19 +25,30 @@ pub fn limits() -> Limits {
 }
 
 /// One engine for all tests that do not need one of their own.
-pub static ENGINE: LazyLock<Engine> =
-    LazyLock::new(|| Engine::new(EngineConfig { cache_dir: None, limits: limits() }).unwrap());
+pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    Engine::new(EngineConfig {
+        cache_dir: None,
+        limits: limits(),
+    })
+    .unwrap()
+});
 
 async fn loaded(
     cell: &'static OnceCell<Arc<Plugin>>,
     name: &'static str,
     bytes: &'static [u8],
 ) -> Arc<Plugin> {
-    cell.get_or_init(|| async { ENGINE.load(name, bytes).await.unwrap() }).await.clone()
+    cell.get_or_init(|| async { ENGINE.load(name, bytes).await.unwrap() })
+        .await
+        .clone()
 }
 
 pub fn bundled(name: &str) -> &'static [u8] {
-    rollbot_plugins::components().iter().find(|one| one.name == name).unwrap().bytes
+    rollbot_plugins::components()
+        .iter()
+        .find(|one| one.name == name)
+        .unwrap()
+        .bytes
 }
 
 pub async fn trade() -> Arc<Plugin> {

@@ -86,11 +86,19 @@ pub fn word(event: &RunEvent) -> String {
         RunEvent::StepSkipped { step, .. } => format!("step-skipped {step}"),
         RunEvent::StepRetried { step, .. } => format!("step-retried {step}"),
         RunEvent::EffectBegan { effect, .. } => format!("effect-began {}", effect.name),
-        RunEvent::EffectEnded { effect, by_hand: true, .. } => {
+        RunEvent::EffectEnded {
+            effect,
+            by_hand: true,
+            ..
+        } => {
             format!("effect-ended-by-hand {}", effect.name)
         }
         RunEvent::EffectEnded { effect, .. } => format!("effect-ended {}", effect.name),
-        RunEvent::EffectFailed { effect, contingency: Some(next), .. } => {
+        RunEvent::EffectFailed {
+            effect,
+            contingency: Some(next),
+            ..
+        } => {
             format!("effect-failed {} then {next}", effect.name)
         }
         RunEvent::EffectFailed { effect, .. } => format!("effect-failed {}", effect.name),
@@ -99,7 +107,9 @@ pub fn word(event: &RunEvent) -> String {
         RunEvent::EffectRetried { effect, .. } => format!("effect-retried {}", effect.name),
         RunEvent::Refused { function, .. } => format!("refused {function}"),
         RunEvent::Note { .. } => "note".into(),
-        RunEvent::Attempt { function, n, of, .. } => format!("attempt {function} {n}/{of}"),
+        RunEvent::Attempt {
+            function, n, of, ..
+        } => format!("attempt {function} {n}/{of}"),
         RunEvent::Answered { key, .. } => format!("answered {key}"),
     }
 }
@@ -115,12 +125,17 @@ impl RunObserver for Observer {
             text: word(event),
             facts: serde_json::Value::Null,
         };
-        vec![Write::Audit { operation: self.operation, entry }]
+        vec![Write::Audit {
+            operation: self.operation,
+            entry,
+        }]
     }
 
     async fn decide(&self, question: Question) -> Result<Decision, Interrupted> {
         self.questions.lock().unwrap().push(question.clone());
-        self.people.answer(&question).ok_or_else(|| Interrupted("nobody answers".into()))
+        self.people
+            .answer(&question)
+            .ok_or_else(|| Interrupted("nobody answers".into()))
     }
 
     fn is_abort_requested(&self) -> bool {

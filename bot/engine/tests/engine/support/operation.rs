@@ -10,9 +10,7 @@ use rollbot_core::journal::Entry;
 use rollbot_core::operation::{ApprovedBy, NewOperation, Operation, Origin, Phase, State};
 use rollbot_core::plan::{Plan, Service};
 use rollbot_core::store::{Batch, Store, Write};
-use rollbot_engine::{
-    Engine, Grants, Hosts, PlanError, PlanRequest, Plugin, RunEnd, RunRequest,
-};
+use rollbot_engine::{Engine, Grants, Hosts, PlanError, PlanRequest, Plugin, RunEnd, RunRequest};
 use rollbot_store_sqlite::SqliteStore;
 use tempfile::TempDir;
 
@@ -48,7 +46,9 @@ pub async fn plan_with(
     service: Service,
 ) -> Result<Plan, PlanError> {
     let clock = Arc::new(QuickClock::default());
-    engine.plan(plugin, &world.hosts(), clock, request(service)).await
+    engine
+        .plan(plugin, &world.hosts(), clock, request(service))
+        .await
 }
 
 impl Case {
@@ -67,21 +67,31 @@ impl Case {
         plan.component = plugin.digest().clone();
         let clock = QuickClock::default();
         let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(directory.path().join("rollbot.db")).await.unwrap();
+        let store = SqliteStore::open(directory.path().join("rollbot.db"))
+            .await
+            .unwrap();
         let new = NewOperation {
             service: plan.service.name.clone(),
             host: "local".into(),
             procedure: plan.procedure.clone(),
             reason: Some("orders failing".into()),
             requester: "ana".into(),
-            origin: Origin { platform: "console".into(), channel: "ops".into() },
+            origin: Origin {
+                platform: "console".into(),
+                channel: "ops".into(),
+            },
             dry_run: false,
             requested_at: clock.now(),
         };
         let event = EventKey::new("console", "1");
-        let id = store.create_operation(new, event, &|_| Vec::new()).await.unwrap();
+        let id = store
+            .create_operation(new, event, &|_| Vec::new())
+            .await
+            .unwrap();
         let (digest, now) = (plan.digest(), clock.now());
-        let by = ApprovedBy::People { people: vec!["ben".into(), "cleo".into()] };
+        let by = ApprovedBy::People {
+            people: vec!["ben".into(), "cleo".into()],
+        };
         let asked = Batch::new()
             .write(Write::Plan {
                 operation: id,
@@ -89,14 +99,34 @@ impl Case {
                 digest,
                 expires_at: now,
             })
-            .write(Write::State { operation: id, state: State::AwaitingApproval, at: now });
+            .write(Write::State {
+                operation: id,
+                state: State::AwaitingApproval,
+                at: now,
+            });
         store.commit(asked).await.unwrap();
         let started = Batch::new()
-            .write(Write::Started { operation: id, by, at: now })
-            .write(Write::State { operation: id, state: State::Running, at: now });
+            .write(Write::Started {
+                operation: id,
+                by,
+                at: now,
+            })
+            .write(Write::State {
+                operation: id,
+                state: State::Running,
+                at: now,
+            });
         store.commit(started).await.unwrap();
         let hosts = world.hosts();
-        Self { world, clock, plugin, store: Arc::new(store), id, hosts, directory }
+        Self {
+            world,
+            clock,
+            plugin,
+            store: Arc::new(store),
+            id,
+            hosts,
+            directory,
+        }
     }
 
     pub async fn operation(&self) -> Operation {
@@ -116,7 +146,9 @@ impl Case {
 
     pub async fn undo(&self) -> (RunEnd, Arc<Observer>) {
         let observer = Observer::new(self.id, People::default());
-        let end = self.run_on(self.store.clone(), Phase::Undo, &observer).await;
+        let end = self
+            .run_on(self.store.clone(), Phase::Undo, &observer)
+            .await;
         (end, observer)
     }
 
@@ -126,7 +158,8 @@ impl Case {
         phase: Phase,
         observer: &Arc<Observer>,
     ) -> RunEnd {
-        self.run_as(&ENGINE, &self.plugin, store, phase, observer).await
+        self.run_as(&ENGINE, &self.plugin, store, phase, observer)
+            .await
     }
 
     pub async fn run_as(
@@ -141,10 +174,17 @@ impl Case {
         let operation = self.operation().await;
         let approved = Approved::resumed(&operation).unwrap();
         let grants = Grants::for_service(&operation.plan.as_ref().unwrap().service);
-        let request =
-            RunRequest { approved: &approved, operation: &operation, phase, fence, grants };
+        let request = RunRequest {
+            approved: &approved,
+            operation: &operation,
+            phase,
+            fence,
+            grants,
+        };
         let clock = Arc::new(self.clock.clone());
-        engine.run(plugin, &self.hosts, clock, store, request, observer.clone()).await
+        engine
+            .run(plugin, &self.hosts, clock, store, request, observer.clone())
+            .await
     }
 
     pub async fn journal(&self) -> Vec<Entry> {
@@ -153,12 +193,19 @@ impl Case {
 
     /// Functions of the journal, in order.
     pub async fn calls(&self) -> Vec<String> {
-        self.journal().await.into_iter().map(|entry| entry.function).collect()
+        self.journal()
+            .await
+            .into_iter()
+            .map(|entry| entry.function)
+            .collect()
     }
 
     /// Events as they were written with the journal.
     pub async fn audit(&self) -> Vec<String> {
         let rows: Vec<AuditRow> = self.store.audit(self.id).await.unwrap();
-        rows.into_iter().filter(|row| row.entry.kind == "event").map(|row| row.entry.text).collect()
+        rows.into_iter()
+            .filter(|row| row.entry.kind == "event")
+            .map(|row| row.entry.text)
+            .collect()
     }
 }

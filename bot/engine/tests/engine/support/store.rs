@@ -31,7 +31,11 @@ pub struct Mortal {
 
 impl Mortal {
     pub fn new(inner: Arc<dyn Store>, commits: i64, dies: Dies) -> Arc<Self> {
-        Arc::new(Self { inner, left: AtomicI64::new(commits), dies })
+        Arc::new(Self {
+            inner,
+            left: AtomicI64::new(commits),
+            dies,
+        })
     }
 
     pub fn is_dead(&self) -> bool {
@@ -116,7 +120,9 @@ impl Store for Mortal {
         channel: &str,
         message_ref: &str,
     ) -> Result<Option<OutboxRow>, StoreError> {
-        self.inner.outbox_by_message(platform, channel, message_ref).await
+        self.inner
+            .outbox_by_message(platform, channel, message_ref)
+            .await
     }
     async fn outbox_of(&self, operation: OperationId) -> Result<Vec<OutboxRow>, StoreError> {
         self.inner.outbox_of(operation).await
@@ -128,7 +134,9 @@ impl Store for Mortal {
         message_ref: &str,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.inner.outbox_delivered(id, revision, message_ref, at).await
+        self.inner
+            .outbox_delivered(id, revision, message_ref, at)
+            .await
     }
     async fn outbox_failed(
         &self,

@@ -82,8 +82,14 @@ impl World {
         {
             let mut inner = world.lock();
             inner.state.units.insert(UNIT.into(), true);
-            inner.state.containers.insert("trade".into(), ("exited".into(), IMAGE.into()));
-            inner.state.registry.insert(KEY.into(), ("127.0.0.1:9003".into(), 1));
+            inner
+                .state
+                .containers
+                .insert("trade".into(), ("exited".into(), IMAGE.into()));
+            inner
+                .state
+                .registry
+                .insert(KEY.into(), ("127.0.0.1:9003".into(), 1));
         }
         world
     }
@@ -101,7 +107,11 @@ impl World {
     }
 
     pub fn fail(&self, function: &'static str, faults: impl IntoIterator<Item = Fault>) {
-        self.lock().faults.entry(function).or_default().extend(faults);
+        self.lock()
+            .faults
+            .entry(function)
+            .or_default()
+            .extend(faults);
     }
 
     pub fn changes(&self) -> Vec<String> {
@@ -129,7 +139,10 @@ impl World {
         let host = Host {
             processes: Arc::new(self.clone()),
             containers: Arc::new(self.clone()),
-            backups: Backups { archives: Arc::new(self.clone()), directory: "/backups".into() },
+            backups: Backups {
+                archives: Arc::new(self.clone()),
+                directory: "/backups".into(),
+            },
             prober: Arc::new(self.clone()),
             registry: Arc::new(self.clone()),
         };
@@ -153,7 +166,10 @@ impl World {
         let state = &inner.state;
         let active = |unit: &String| state.units.get(unit).copied();
         let native = state.stray || units.iter().any(|unit| active(unit) == Some(true));
-        let container = state.containers.values().any(|(state, _)| state == "running");
+        let container = state
+            .containers
+            .values()
+            .any(|(state, _)| state == "running");
         StatusReport {
             units: units
                 .iter()
@@ -172,8 +188,16 @@ impl World {
                 })
                 .collect(),
             owner: port.and_then(|port| match (native, container) {
-                (true, _) => Some(PortOwner { port, pid: 4711, name: "trade-native".into() }),
-                (false, true) => Some(PortOwner { port, pid: 12, name: "docker-proxy".into() }),
+                (true, _) => Some(PortOwner {
+                    port,
+                    pid: 4711,
+                    name: "trade-native".into(),
+                }),
+                (false, true) => Some(PortOwner {
+                    port,
+                    pid: 12,
+                    name: "docker-proxy".into(),
+                }),
                 (false, false) => None,
             }),
             service_manager: true,
@@ -191,7 +215,11 @@ impl World {
                     name: format!("cryptobot_{service}_1"),
                     id: "a".repeat(64),
                     state: state.clone(),
-                    health: if state == "running" { Health::Healthy } else { Health::None },
+                    health: if state == "running" {
+                        Health::Healthy
+                    } else {
+                        Health::None
+                    },
                     exit_code: (state == "exited").then_some(0),
                     image_digest: image.clone(),
                     image: format!("cryptobot/{service}:1.4.2"),
@@ -338,11 +366,7 @@ impl Containers for World {
         })
     }
 
-    async fn down(
-        &self,
-        _: &str,
-        services: &[String],
-    ) -> Result<ContainersChange, docker::Error> {
+    async fn down(&self, _: &str, services: &[String]) -> Result<ContainersChange, docker::Error> {
         docker_fault(self.changed("docker.down", &services.join(",")))?;
         self.change(|state| {
             for service in services {
@@ -378,7 +402,10 @@ impl Archives for World {
             }
             Some(Fault::Ineffective) => {
                 let made = archive("unread", 0);
-                return Ok(Archive { verified: false, ..made });
+                return Ok(Archive {
+                    verified: false,
+                    ..made
+                });
             }
             None => {}
         }
@@ -395,10 +422,17 @@ impl Archives for World {
     async fn verify(&self, path: &Path, _: &Control) -> Result<Archive, backup::Error> {
         self.asked("backup.verify");
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let known = self.state().archives.into_iter().find(|(known, _)| *known == name);
+        let known = self
+            .state()
+            .archives
+            .into_iter()
+            .find(|(known, _)| *known == name);
         match known {
             Some((name, created)) => Ok(archive(&name, created)),
-            None => Err(backup::Error::Failed(format!("there is no {}", path.display()))),
+            None => Err(backup::Error::Failed(format!(
+                "there is no {}",
+                path.display()
+            ))),
         }
     }
 
@@ -406,13 +440,22 @@ impl Archives for World {
         self.asked("backup.list");
         let prefix = format!("{name}_");
         let archives = self.state().archives;
-        let ours = archives.iter().rev().filter(|(name, _)| name.starts_with(&prefix));
-        Ok(ours.map(|(name, created)| archive(name, *created)).collect())
+        let ours = archives
+            .iter()
+            .rev()
+            .filter(|(name, _)| name.starts_with(&prefix));
+        Ok(ours
+            .map(|(name, created)| archive(name, *created))
+            .collect())
     }
 
     async fn written_since(&self, _: &Path, since: Timestamp) -> Result<Written, backup::Error> {
         self.asked("backup.written-since");
-        Ok(Written { files: 7, bytes: 2_048, last_write: since })
+        Ok(Written {
+            files: 7,
+            bytes: 2_048,
+            last_write: since,
+        })
     }
 
     async fn restore(
@@ -455,7 +498,11 @@ impl Probes for World {
             passed,
             status: Some(check.status),
             took: Duration::from_millis(1),
-            problems: if passed { Vec::new() } else { vec!["it is not as expected".into()] },
+            problems: if passed {
+                Vec::new()
+            } else {
+                vec!["it is not as expected".into()]
+            },
             excerpt: inner.secret_in_answers.clone().unwrap_or_default(),
         })
     }
@@ -481,7 +528,11 @@ impl Registry for World {
             .registry
             .get(key)
             .ok_or_else(|| registry::Error::NotFound(format!("there is no {key}")))?;
-        Ok(Entry { key: key.into(), value: value.clone(), revision: *revision })
+        Ok(Entry {
+            key: key.into(),
+            value: value.clone(),
+            revision: *revision,
+        })
     }
 
     async fn resolve(&self, key: &str) -> Result<String, registry::Error> {
@@ -508,7 +559,9 @@ impl Registry for World {
         }
         if !same {
             self.change(|state| {
-                state.registry.insert(key.into(), (value.into(), revision + 1));
+                state
+                    .registry
+                    .insert(key.into(), (value.into(), revision + 1));
             });
         }
         Ok(registry::ChangeReport {
@@ -557,7 +610,10 @@ fn check(method: HttpMethod, path: &str, idempotency_key: bool) -> HttpCheck {
 
 /// The trade service of the runbook, with these settings.
 pub fn service(settings: &[(&str, &str)]) -> Service {
-    let named = |name: &str, check| NamedCheck { name: name.into(), check };
+    let named = |name: &str, check| NamedCheck {
+        name: name.into(),
+        check,
+    };
     Service {
         name: "trade".into(),
         host: "local".into(),
@@ -565,7 +621,9 @@ pub fn service(settings: &[(&str, &str)]) -> Service {
         port: Some(PORT),
         compose_project: "cryptobot".into(),
         compose_services: vec!["trade".into()],
-        data_directory: PathBuf::from("/opt/cryptobot/non-docker/trade").display().to_string(),
+        data_directory: PathBuf::from("/opt/cryptobot/non-docker/trade")
+            .display()
+            .to_string(),
         archive_name: "trade_service".into(),
         archive_format: ArchiveFormat::TarZst,
         registry_key: KEY.into(),
@@ -575,12 +633,18 @@ pub fn service(settings: &[(&str, &str)]) -> Service {
         checks: vec![
             named("health", check(HttpMethod::Get, "/health", false)),
             named("in-flight", check(HttpMethod::Get, "/orders/open", false)),
-            named("paper-order", check(HttpMethod::Post, "/paper/orders", true)),
+            named(
+                "paper-order",
+                check(HttpMethod::Post, "/paper/orders", true),
+            ),
             named("order", check(HttpMethod::Post, "/orders", false)),
         ],
         settings: settings
             .iter()
-            .map(|(name, value)| Setting { name: (*name).into(), value: (*value).into() })
+            .map(|(name, value)| Setting {
+                name: (*name).into(),
+                value: (*value).into(),
+            })
             .collect(),
     }
 }
