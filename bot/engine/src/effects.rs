@@ -13,7 +13,7 @@ use rollbot_core::plan::{
 
 use crate::backups::Making;
 use crate::bindings::rollbot::plugin::{backup, docker, probe, process, registry, types};
-use crate::convert::{HostStop, host_check, host_start};
+use crate::convert_hosts::{HostStop, host_check, host_start};
 use crate::hosts::{Host, Redactor};
 use crate::observe::{self, Judged};
 use crate::wire::{CallError as _, EffectError, Record};

@@ -12,7 +12,8 @@ use crate::bindings::exports::rollbot::plugin::procedures::Capability;
 use crate::bindings::rollbot::plugin::{
     ask, backup, clock, docker, planning, probe, process, progress, registry, types,
 };
-use crate::convert::{host_check, millis_of, time_of};
+use crate::convert::{millis_of, time_of};
+use crate::convert_hosts::host_check;
 use crate::effects::{
     BackUp, ComposeDown, ComposeUp, EffectCall, PointKey, StartNative, StopNative, Submit, Transact,
 };

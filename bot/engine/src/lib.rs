@@ -23,6 +23,7 @@ mod bindings;
 mod cache;
 mod config;
 mod convert;
+mod convert_hosts;
 mod effects;
 mod engine;
 mod grants;
@@ -37,6 +38,8 @@ mod procedure;
 mod report;
 mod run_events;
 mod running;
+mod settle;
+mod time;
 mod wire;
 
 pub use backups::Backups;

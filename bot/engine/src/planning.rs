@@ -11,7 +11,7 @@ use crate::authority::{Authority, Refusal};
 use crate::config::Limits;
 use crate::guest::Stop;
 use crate::hosts::Host;
-use crate::running::wake_up;
+use crate::time::wake_up;
 use crate::wire::{CallError, Record, Wire, in_time};
 
 pub(crate) struct Planning {

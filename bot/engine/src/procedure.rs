@@ -394,7 +394,7 @@ async fn end_of(result: Result<Result<(), Failure>, Broken>, mut guest: Guest) -
         };
     };
     let end = match result {
-        Ok(returned) => run.leftover().unwrap_or_else(|| match returned {
+        Ok(returned) => run.leftover().unwrap_or(match returned {
             Ok(()) => RunEnd::Finished,
             Err(Failure::Misconfigured(what) | Failure::Host(what) | Failure::Other(what)) => {
                 RunEnd::PluginFailed { what }

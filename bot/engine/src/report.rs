@@ -7,9 +7,9 @@ use crate::authority::Refusal;
 use crate::bindings::exports::rollbot::plugin::procedures::Capability;
 use crate::bindings::rollbot::plugin::{ask, progress, types};
 use crate::guest::Stop;
-use crate::perform::{choice, ways_out};
 use crate::run_events::{RunEnd, RunEvent};
 use crate::running::{Place, Run, RunningStep};
+use crate::settle::{choice, ways_out};
 use crate::wire::{EvidenceArgument, Wire};
 
 const MOST_CHOICES: usize = 10;

@@ -9,7 +9,8 @@ use rollbot_engine::{Engine, EngineConfig, EngineError, Limits, RunEnd, TrapKind
 use crate::running::PLAN;
 use crate::support::observer::{Observer, People};
 use crate::support::operation::{Case, plan_with};
-use crate::support::world::{World, service};
+use crate::support::service::service;
+use crate::support::world::World;
 use crate::support::{ENGINE, limits, scripted};
 
 /// Runs a guest under these limits, with a plan that has the effects it may perform.

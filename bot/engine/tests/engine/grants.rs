@@ -2,7 +2,7 @@
 
 use rollbot_engine::Grants;
 
-use crate::support::world::service;
+use crate::support::service::service;
 
 fn grants() -> Grants {
     Grants::for_service(&service(&[]))

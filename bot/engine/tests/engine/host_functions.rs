@@ -14,13 +14,13 @@ fn declared() -> BTreeMap<String, (String, bool)> {
             interface = rest.trim_end_matches(" {");
         } else if let Some((_, said)) = line.split_once("Class: ") {
             class = said.split(['.', ';']).next().unwrap();
-        } else if let Some((name, signature)) = line.split_once(": func(") {
-            if interface != "procedures" {
-                let name = format!("{interface}.{}", name.trim_start_matches('%'));
-                let by_effect = signature.starts_with("effect: string)");
-                functions.insert(name, (class.to_owned(), by_effect));
-                class = "";
-            }
+        } else if let Some((name, signature)) = line.split_once(": func(")
+            && interface != "procedures"
+        {
+            let name = format!("{interface}.{}", name.trim_start_matches('%'));
+            let by_effect = signature.starts_with("effect: string)");
+            functions.insert(name, (class.to_owned(), by_effect));
+            class = "";
         }
     }
     functions

@@ -10,5 +10,6 @@ mod host_functions;
 mod observing;
 mod people;
 mod planning;
+mod refusing;
 mod running;
 mod support;

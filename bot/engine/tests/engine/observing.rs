@@ -4,7 +4,8 @@ use rollbot_core::operation::Observed;
 use rollbot_core::plan::{ComposeTarget, PointRegistry, StartProcesses, Target, WantedState};
 
 use crate::support::operation::plan_with;
-use crate::support::world::{Fault, IMAGE, KEY, PORT, UNIT, World, service};
+use crate::support::service::service;
+use crate::support::world::{Fault, IMAGE, KEY, PORT, UNIT, World};
 use crate::support::{ENGINE, trade};
 
 fn native() -> StartProcesses {

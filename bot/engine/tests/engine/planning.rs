@@ -8,7 +8,8 @@ use rollbot_core::plan::{BrokenPlan, EffectKind, Plan, Service};
 use rollbot_engine::{Engine, EngineConfig, Limits, PlanError, TrapKind};
 
 use crate::support::operation::{plan_with, request};
-use crate::support::world::{Fault, IMAGE, QuickClock, World, service};
+use crate::support::service::{QuickClock, service};
+use crate::support::world::{Fault, IMAGE, World};
 use crate::support::{ENGINE, limits, scripted, trade};
 
 /// A plan of the scripted guest, with these lines.

@@ -3,6 +3,7 @@
 
 pub mod observer;
 pub mod operation;
+pub mod service;
 pub mod store;
 pub mod world;
 

@@ -16,7 +16,8 @@ use tempfile::TempDir;
 
 use super::ENGINE;
 use super::observer::{Observer, People};
-use super::world::{QuickClock, World, service};
+use super::service::{QuickClock, service};
+use super::world::World;
 
 /// An operation that people approved, in its own store and world.
 pub struct Case {
