@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::process::{Child, Command};
@@ -71,14 +70,12 @@ impl Browser {
     /// # Errors
     /// It does not appear.
     pub async fn text(&self, css: &str) -> anyhow::Result<String> {
-        let element = self
-            .client
-            .wait()
-            .at_most(Duration::from_secs(30))
-            .for_element(Locator::Css(css))
-            .await
-            .with_context(|| format!("no {css} on the page"))?;
-        Ok(element.text().await?)
+        eventually(css, Duration::from_secs(30), || async {
+            let element = self.client.find(Locator::Css(css)).await?;
+            // Drawn anew in between: found again at the next look.
+            Ok(Some(element.text().await?))
+        })
+        .await
     }
 
     /// Saves what the window shows as a PNG.

@@ -3,6 +3,7 @@
 //! `ROLLBOT_SCREENSHOTS=DIR` keeps what the browser showed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use fantoccini::Locator;
@@ -24,44 +25,34 @@ async fn picture(browser: &Browser, name: &str) -> anyhow::Result<()> {
         .await
 }
 
+/// Presses what is at `css` until `then` is there. The page draws a message anew when it changes,
+/// and what was found a moment ago may be gone.
+async fn press(browser: &Browser, css: &str, then: &str) -> anyhow::Result<()> {
+    eventually(then, PATIENCE, || async {
+        if browser.client.find(Locator::Css(then)).await.is_err() {
+            browser
+                .client
+                .find(Locator::Css(css))
+                .await?
+                .click()
+                .await?;
+        }
+        let wait = browser.client.wait().at_most(Duration::from_secs(3));
+        Ok(wait.for_element(Locator::Css(then)).await.ok().map(|_| ()))
+    })
+    .await
+}
+
 /// Becomes somebody else with the demo's switch.
 async fn act_as(browser: &Browser, person: &str) -> anyhow::Result<()> {
     let css = format!("#act-as [data-person={person}]");
-    browser
-        .client
-        .wait()
-        .for_element(Locator::Css(&css))
-        .await?
-        .click()
-        .await?;
-    let mine = format!("{css}[aria-checked=true]");
-    browser
-        .client
-        .wait()
-        .for_element(Locator::Css(&mine))
-        .await
-        .context(mine.clone())?;
-    Ok(())
+    press(browser, &css, &format!("{css}[aria-checked=true]")).await
 }
 
 /// Presses ✅ under the request for votes, as whoever the page acts as.
 async fn approve(browser: &Browser) -> anyhow::Result<()> {
     let css = "#timeline .chip.vote[data-key=reaction-white_check_mark]";
-    let chip = browser
-        .client
-        .wait()
-        .for_element(Locator::Css(css))
-        .await
-        .context(css)?;
-    chip.click().await?;
-    let mine = format!("{css}.mine");
-    browser
-        .client
-        .wait()
-        .for_element(Locator::Css(&mine))
-        .await
-        .context(mine.clone())?;
-    Ok(())
+    press(browser, css, &format!("{css}.mine")).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,7 +60,7 @@ async fn two_approvals_bring_trade_back_to_its_container() -> anyhow::Result<()>
         )
     );
     let own = ana.reacts(approval, "white_check_mark", true).await?;
-    ensure!(own.is_some_and(|answer| answer.text.contains("cannot approve it")));
+    ensure!(own.is_some_and(|answer| answer.text.contains("only members of approvers")));
     assert_eq!(
         world::look(demo.directory())?,
         before,
@@ -285,7 +285,7 @@ async fn skipping_needs_the_full_count_and_is_listed_at_the_end() -> anyhow::Res
         .sees()
         .await?
         .into_iter()
-        .any(|message| message.text.contains("is back"));
+        .any(|message| message.text.contains("Trading is back"));
     ensure!(
         !restored,
         "an all-clear was sent although something was skipped"

@@ -238,9 +238,8 @@ fn units_that_are_commands_can_be_uncommented() {
         &secret.display().to_string(),
     );
     let text = format!("{before}manager = \"commands\"{units}[[process.unit]]{unit}\n\n{after}");
-    let services = super::SERVICES.replace("\"cryptobot-trade\"", "\"cryptobot-trade\"");
     let people = self::text(PEOPLE);
-    let config = super::load(&text, &services, &people).unwrap();
+    let config = super::load(&text, super::SERVICES, &people).unwrap();
     let Process::Commands { units, .. } = config.process else {
         panic!("there should be commands");
     };
