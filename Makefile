@@ -28,7 +28,7 @@ crash: ## kill the bot around every commit of a whole run, and compare the ends
 	@tests/prepare/servers.sh
 	ROLLBOT_CRASH_POINTS=all $(CARGO) test --locked -p rollbot-tests --test crash -- --nocapture
 
-bench: ## the figures of BENCHMARKS.md
+bench: ## run the benchmarks
 	@tests/prepare/build.sh
 	$(CARGO) bench --locked --workspace --benches
 

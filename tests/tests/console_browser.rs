@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use fantoccini::Locator;
 use fantoccini::key::Key;
 use rollbot_tests::browser::Browser;

@@ -375,7 +375,7 @@ pub struct BreakGlass {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BreakGlassRefused {
-    #[error("break-glass is off: it is switched on in rollbot.toml, under [break-glass]")]
+    #[error("break-glass is off: it is switched on in rollbot.toml, under [break_glass]")]
     Off,
     #[error("only members of {groups} may break the glass")]
     NotInGroup { groups: String },

@@ -195,7 +195,7 @@ impl Templates {
                 Err(error) => {
                     let (line, reason) = (
                         error.pos().map(|(line, _)| line),
-                        error.reason().to_string(),
+                        explain(&error.reason().to_string()),
                     );
                     errors.push(TemplateError {
                         file: file.clone(),
@@ -323,15 +323,18 @@ fn unescaped(template: &Template) -> bool {
 }
 
 fn explain(reason: &str) -> String {
-    reason
-        .strip_prefix("Failed to access variable in strict mode ")
-        .map(|name| {
-            format!(
-                "uses the variable {}, which this template does not have",
-                name.trim()
-            )
-        })
-        .unwrap_or_else(|| reason.to_owned())
+    if let Some(name) = reason.strip_prefix("Failed to access variable in strict mode ") {
+        let name = name
+            .trim_start_matches("Some(")
+            .trim_end_matches(')')
+            .trim_matches('"');
+        return format!("uses the variable `{name}`, which this template does not have");
+    }
+    // The parser lists all that it would have understood, which helps nobody.
+    match reason.split_once(": expected ") {
+        Some(_) => "is not understood here: is a block not closed, or a brace missing?".to_owned(),
+        None => reason.to_owned(),
+    }
 }
 
 /// At most one blank line in a row, none at the ends: conditional parts leave gaps behind.

@@ -21,11 +21,14 @@ use std::sync::Arc;
 
 use rollbot_core::store::Store;
 
+/// Makes one store of another.
+pub type WrapStore = Arc<dyn Fn(Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync>;
+
 /// What a test may put between the bot and its parts. The product uses the default.
 #[derive(Clone)]
 pub struct Setup {
     /// Wraps the store that the bot works with.
-    pub wrap_store: Arc<dyn Fn(Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync>,
+    pub wrap_store: WrapStore,
 }
 
 impl Default for Setup {
