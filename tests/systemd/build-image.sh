@@ -5,7 +5,7 @@
 set -eu
 
 tag=rollbot-systemd:1
-# The mirror that this machine's own packages come from.
+# The mirror that this machine's own packages come from; debootstrap's own choice where there is none.
 mirror=${ROLLBOT_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -v security | head -n 1)}
 
 # Two test runs may begin together: the second one waits for the first one's image.
@@ -22,7 +22,7 @@ fi
 root=$(mktemp -d "${TMPDIR:-/tmp}/rollbot-systemd-image.XXXXXX")
 trap 'rm -rf "$root"' EXIT INT TERM
 
-debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$root" "$mirror" >&2
+debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$root" ${mirror:+"$mirror"} >&2
 
 # Nothing here may touch the machine's devices, disks, console or network.
 for unit in systemd-udevd.service systemd-udev-trigger.service systemd-logind.service \
