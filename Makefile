@@ -5,18 +5,21 @@ CARGO ?= cargo
 # Tests that need Docker fail where there is none; they are never skipped.
 export ROLLBOT_REQUIRE_DOCKER = 1
 
-.PHONY: help demo test crash bench check fmt clippy docs clean-demo
+.PHONY: help build demo test crash bench check fmt clippy docs clean-demo
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: ## build everything and open the chat; ARGS=--unattended plays it by itself
+# Built with the features of the whole workspace, so that `make test` finds the dependencies compiled.
+build:
 	@tests/prepare/build.sh
-	$(CARGO) build --locked -p rollbot
-	@$(CARGO) run --quiet --locked -p rollbot -- demo $(ARGS)
+	$(CARGO) build --locked --workspace --bin rollbot
 
-clean-demo: ## remove what the demo made
-	@$(CARGO) run --quiet --locked -p rollbot -- demo --clean $(ARGS)
+demo: build ## build everything and open the chat; ARGS=--unattended plays it by itself
+	@"$${CARGO_TARGET_DIR:-target}/debug/rollbot" demo $(ARGS)
+
+clean-demo: build ## remove what the demo made
+	@"$${CARGO_TARGET_DIR:-target}/debug/rollbot" demo --clean $(ARGS)
 
 test: ## install what the tests need, start the servers they need, run everything
 	@tests/prepare/build.sh

@@ -40,9 +40,15 @@ fn finding(what: &str, grade: Grade, text: impl Into<String>) -> Finding {
 
 pub async fn check(directory: &Path, args: CheckArgs) -> Ended {
     let mut findings = Vec::new();
+    let mut types = Vec::new();
     match crate::serve::load(directory) {
         Err(error) => findings.push(finding("configuration", Grade::Fail, format!("{error:#}"))),
         Ok(config) => {
+            types = config
+                .services
+                .iter()
+                .map(|service| service.kind.clone())
+                .collect();
             findings.push(finding(
                 "configuration",
                 Grade::Pass,
@@ -60,7 +66,7 @@ pub async fn check(directory: &Path, args: CheckArgs) -> Ended {
             }
         }
     }
-    findings.push(plugins().await);
+    findings.push(plugins(&types).await);
     let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
     if args.json {
         print_json(&findings)?;
@@ -100,19 +106,20 @@ fn templates(overrides: Option<&Path>) -> Finding {
     }
 }
 
-async fn plugins() -> Finding {
+/// Whether they load, and whether there is one for each of these service types.
+async fn plugins(types: &[String]) -> Finding {
     let engine = match Engine::new(EngineConfig::default()) {
         Ok(engine) => engine,
         Err(error) => return finding("plugins", Grade::Fail, error.to_string()),
     };
-    let mut names = Vec::new();
+    let (mut names, mut served) = (Vec::new(), Vec::new());
     for component in rollbot_plugins::components() {
         match engine.load(component.name, component.bytes).await {
-            Ok(plugin) => names.push(format!(
-                "{} {}",
-                component.name,
-                plugin.description().version
-            )),
+            Ok(plugin) => {
+                let about = plugin.description();
+                names.push(format!("{} {}", component.name, about.version));
+                served.push(about.service_type.clone());
+            }
             Err(error) => {
                 return finding(
                     "plugins",
@@ -122,7 +129,22 @@ async fn plugins() -> Finding {
             }
         }
     }
-    finding("plugins", Grade::Pass, names.join(", "))
+    let mut lacking: Vec<_> = types
+        .iter()
+        .filter(|kind| !served.contains(kind))
+        .cloned()
+        .collect();
+    lacking.sort();
+    lacking.dedup();
+    if lacking.is_empty() {
+        return finding("plugins", Grade::Pass, names.join(", "));
+    }
+    let text = format!(
+        "no plugin serves services of type {}: they cannot be rolled back (there are {})",
+        lacking.join(", "),
+        names.join(", ")
+    );
+    finding("plugins", Grade::Warn, text)
 }
 
 /// Whether every service could be approved whoever asks.
