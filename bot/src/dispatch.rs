@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rollbot_chat::{Answer, ChatEvent, Completion, Dispatch};
+use rollbot_chat::{Answer, ChatEvent, Completion, Dispatch, Overview, Place, Suggestion};
 use rollbot_command::{Command, Reason, completions, help, parse};
 use rollbot_core::approval::{Account, Person};
 use rollbot_core::operation::Origin;
@@ -20,6 +20,9 @@ use crate::operation::Conductor;
 
 /// Platforms give three seconds for the first answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// As somebody types, a late list is of no use.
+const SUGGEST_WITHIN: Duration = Duration::from_secs(1);
 
 /// What handlers work with.
 pub struct Desk {
@@ -168,6 +171,10 @@ impl Desk {
                 message,
                 choice,
             } => handlers::answer::button(self, key, &account, &message, &choice).await,
+            ChatEvent::Connected { platform } => {
+                self.conductor.look_again(&platform).await?;
+                Ok(None)
+            }
         }
     }
 
@@ -293,6 +300,7 @@ impl Dispatch for Desk {
             ChatEvent::Command { account, .. }
             | ChatEvent::Reaction { account, .. }
             | ChatEvent::Button { account, .. } => account.platform.clone(),
+            ChatEvent::Connected { platform } => platform.clone(),
         };
         let reply = match self.plainly(event).await {
             Ok(reply) => reply?,
@@ -310,6 +318,32 @@ impl Dispatch for Desk {
                 about: line.about,
             })
             .collect()
+    }
+
+    async fn suggest(&self, place: Place, typed: &str, limit: usize) -> Vec<Suggestion> {
+        let found = handlers::suggest::suggest(self, place, typed, limit);
+        match tokio::time::timeout(SUGGEST_WITHIN, found).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "suggestions could not be read");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
+    async fn overview(&self) -> Overview {
+        match tokio::time::timeout(ANSWER_WITHIN, handlers::status::overview(self)).await {
+            Ok(Ok(overview)) => overview,
+            Ok(Err(error)) => Overview {
+                trouble: Some(self.broke(&error)),
+                ..Overview::default()
+            },
+            Err(_) => Overview {
+                trouble: Some("rollbot's store has not answered within two seconds.".to_owned()),
+                ..Overview::default()
+            },
+        }
     }
 }
 

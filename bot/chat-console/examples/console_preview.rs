@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use rollbot_chat::{
-    Answer, ChatEvent, ChatPlatform, Completion, Dispatch, Outgoing, console_account,
+    Answer, ChatEvent, ChatPlatform, Completion, Dispatch, Outgoing, Overview, Place, Suggestion,
+    console_account,
 };
 use rollbot_chat_console::{
     Access, Channel, Console, ConsoleConfig, Health, HealthReport, PLATFORM,
@@ -478,6 +479,14 @@ impl Dispatch for Echo {
             }),
             _ => None,
         }
+    }
+
+    async fn suggest(&self, _: Place, _: &str, _: usize) -> Vec<Suggestion> {
+        Vec::new()
+    }
+
+    async fn overview(&self) -> Overview {
+        Overview::default()
     }
 
     fn completions(&self) -> Vec<Completion> {

@@ -75,7 +75,6 @@ mod acts;
 mod api;
 mod assets;
 mod config;
-mod escape;
 mod guard;
 mod health;
 mod html;
@@ -96,9 +95,9 @@ use tokio::sync::{Mutex, Semaphore, watch};
 
 pub use access::{LOGIN_LINK_LASTS, LoginError, SESSION_LASTS};
 pub use config::{Access, Channel, ConfigError, ConsoleConfig, Network, NotANetwork};
-pub use escape::escape;
 pub use health::{Health, HealthReport};
 pub use platform::PLATFORM;
+pub use rollbot_chat::escape;
 
 /// As many readers of events may be connected at a time.
 const MOST_READERS: usize = 256;

@@ -6,9 +6,9 @@
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 use serde::Serialize;
 
-use crate::escape::unescape;
 use crate::html::{escape_html, is_web_address};
 use crate::marks::{Mark, with_emoji};
+use rollbot_chat::unescape;
 
 /// A message made ready to be shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

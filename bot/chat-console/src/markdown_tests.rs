@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
-use crate::escape::escape;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
+use rollbot_chat::escape;
 
 /// Places where a template may put text of others. `{}` is where.
 const PLACES: &[&str] = &[

@@ -5,11 +5,15 @@
 //! happened into a [`ChatEvent`], hand it to [`Dispatch`], and show the [`Answer`] to whom it is
 //! for. Messages arrive here rendered; an adapter decides how its platform shows Markdown.
 
+mod escape;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rollbot_core::approval::Account;
 use rollbot_core::{EventKey, PersonId};
+
+pub use escape::{escape, unescape};
 
 /// Everything that can come in, in one closed list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub enum ChatEvent {
         message: MessageAt,
         choice: String,
     },
+    /// The connection stands anew: what was put on or taken off messages meanwhile is not known.
+    Connected { platform: String },
 }
 
 /// Where a message is.
@@ -65,6 +71,51 @@ pub trait Dispatch: Send + Sync {
 
     /// Commands with what may follow, for completion as somebody types.
     fn completions(&self) -> Vec<Completion>;
+
+    /// Values for one place of a command, best first: at most `limit`, those that begin with
+    /// `typed` before those that contain it. Answered from memory or within a second, else empty.
+    async fn suggest(&self, place: Place, typed: &str, limit: usize) -> Vec<Suggestion>;
+
+    /// What is going on, for a page that shows nothing else. Answered within two seconds.
+    async fn overview(&self) -> Overview;
+}
+
+/// A place in a command that has a list of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// What can be rolled back.
+    Service,
+    /// `RB-17`, newest first.
+    Operation,
+    /// A service that is locked now.
+    LockedService,
+}
+
+/// One value that may stand there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suggestion {
+    /// `trade`, `RB-17`
+    pub value: String,
+    /// `RB-17 · trade · running`, plain text.
+    pub label: String,
+}
+
+/// Running operations and locks, as plain text: who shows them escapes them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overview {
+    pub operations: Vec<OverviewLine>,
+    pub locks: Vec<OverviewLine>,
+    /// Said instead of both where the store did not answer.
+    pub trouble: Option<String>,
+}
+
+/// One line of an overview.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverviewLine {
+    /// `RB-17 · trade`
+    pub title: String,
+    /// `running since 02:14:10 UTC, asked for by Ana: orders failing`
+    pub text: String,
 }
 
 /// A line that completion offers.
@@ -148,6 +199,70 @@ pub trait ChatPlatform: Send + Sync {
 
     /// Tells one account something that nobody else sees.
     async fn whisper(&self, channel: &str, account: &Account, body: &str) -> Result<(), SendError>;
+
+    /// How the way in stands: what people type arrives only while this is up.
+    fn connection(&self) -> Connection {
+        Connection::Up
+    }
+}
+
+/// How the way in from a platform stands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case", tag = "connection")]
+pub enum Connection {
+    Up,
+    /// Not now; it is tried again by itself.
+    Down {
+        why: String,
+    },
+    /// Not tried again: the credentials are refused, or what is configured cannot be.
+    GivenUp {
+        why: String,
+    },
+}
+
+/// What a platform says when it is asked whether everything is as rollbot needs it: for
+/// `rollbot check --online` and `rollbot people check`.
+#[async_trait]
+pub trait OnlineCheck: Send + Sync {
+    /// Credentials, scopes or permissions, intents, and that the channels can be written to.
+    async fn check(&self, channels: &[String]) -> Vec<Finding>;
+
+    /// Who an account is. `None`: the platform knows no such account.
+    ///
+    /// # Errors
+    /// The platform did not say.
+    async fn look_up(&self, account: &Account) -> Result<Option<AccountFacts>, SendError>;
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    pub level: Level,
+    /// `scope reactions:read is missing`
+    pub what: String,
+    /// What to do about it; empty for what is well.
+    pub remedy: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Pass,
+    Warn,
+    Fail,
+}
+
+/// What a platform says of an account.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct AccountFacts {
+    /// The name people see there; never used to tell who somebody is.
+    pub name: String,
+    pub bot: bool,
+    /// Deactivated or deleted.
+    pub gone: bool,
+    /// A guest, or a member of another organisation.
+    pub guest: bool,
 }
 
 /// How people of the console are known to it: by their key in `people.toml`.

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
@@ -24,10 +25,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BINARY: &str = env!("CARGO_BIN_EXE_rollbot-demo-world");
 const SOCKET: &str = "/var/run/docker.sock";
 
+/// Ports that no other test of this file gets: a port that one world has left may be taken by the
+/// next one at once, and then nobody can tell whether it was left. Below those that worlds find for
+/// themselves.
+fn ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(18_000);
+    loop {
+        let base = NEXT.fetch_add(10, Ordering::Relaxed);
+        assert!(base < 20_000, "no six free ports in a row");
+        if (base..base + 6).all(|port| TcpListener::bind(("0.0.0.0", port)).is_ok()) {
+            return base;
+        }
+    }
+}
+
 fn options(engine: EngineChoice) -> WorldOptions {
     WorldOptions {
         engine,
-        port_base: None,
+        port_base: Some(ports()),
         stand_in_command: vec![BINARY.to_owned(), "stand-in-engine".to_owned()],
     }
 }

@@ -1,5 +1,7 @@
 //! `/rollbot locks`: which services are locked, by whom, why, since when, and how to release them.
 
+use rollbot_core::operation::Lock;
+
 use crate::dispatch::{Desk, Handled, Reply};
 
 pub async fn handle(desk: &Desk) -> Handled {
@@ -11,18 +13,25 @@ pub async fn handle(desk: &Desk) -> Handled {
         .iter()
         .map(|lock| {
             format!(
-                "{} on {}: held by {} of {} ({}), since {} UTC. Release: /rollbot unlock {}",
+                "{} on {}: {}",
                 lock.service,
                 lock.host,
-                lock.operation,
-                desk.catalogue.people.name(&lock.holder),
-                lock.reason,
-                lock.since.strftime("%Y-%m-%d %H:%M:%S"),
-                lock.service,
+                standing(desk, lock)
             )
         })
         .collect();
     Ok(Some(
         Reply::default().titled("Locked services").lines(lines),
     ))
+}
+
+pub(super) fn standing(desk: &Desk, lock: &Lock) -> String {
+    format!(
+        "held by {} of {} ({}), since {} UTC. Release: /rollbot unlock {}",
+        lock.operation,
+        desk.catalogue.people.name(&lock.holder),
+        lock.reason,
+        lock.since.strftime("%Y-%m-%d %H:%M:%S"),
+        lock.service,
+    )
 }

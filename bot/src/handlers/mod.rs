@@ -6,6 +6,7 @@ pub mod history;
 pub mod locks;
 pub mod rollback;
 pub mod status;
+pub mod suggest;
 pub mod unlock;
 pub mod vote;
 

@@ -1,8 +1,9 @@
 //! `/rollbot status [RB-n]`: how one operation stands, or everything that has not ended.
 
+use rollbot_chat::{Overview, OverviewLine};
 use rollbot_core::OperationId;
 use rollbot_core::operation::{Operation, State, StepState};
-use rollbot_core::store::OperationFilter;
+use rollbot_core::store::{OperationFilter, StoreError};
 use rollbot_notify::duration;
 
 use crate::dispatch::{Desk, Handled, Reply};
@@ -14,7 +15,7 @@ pub async fn handle(desk: &Desk, operation: Option<OperationId>) -> Handled {
     }
 }
 
-async fn all(desk: &Desk) -> Handled {
+async fn open(desk: &Desk) -> Result<Vec<Operation>, StoreError> {
     let states = State::ALL
         .into_iter()
         .filter(|state| !state.is_final())
@@ -24,7 +25,38 @@ async fn all(desk: &Desk) -> Handled {
         states,
         limit: 50,
     };
-    let open = desk.store.operations(filter).await?;
+    desk.store.operations(filter).await
+}
+
+/// What has not ended and what is locked, for a page of its own.
+pub async fn overview(desk: &Desk) -> Result<Overview, StoreError> {
+    let operations = open(desk)
+        .await?
+        .iter()
+        .map(|operation| OverviewLine {
+            title: format!("{} · {}", operation.id, operation.service),
+            text: standing(desk, operation),
+        })
+        .collect();
+    let locks = desk
+        .store
+        .locks()
+        .await?
+        .iter()
+        .map(|lock| OverviewLine {
+            title: format!("{} on {}", lock.service, lock.host),
+            text: super::locks::standing(desk, lock),
+        })
+        .collect();
+    Ok(Overview {
+        operations,
+        locks,
+        trouble: None,
+    })
+}
+
+async fn all(desk: &Desk) -> Handled {
+    let open = open(desk).await?;
     if open.is_empty() {
         return Ok(Some(Reply::say(
             "Nothing is under way, and nobody is asked for anything.",
@@ -36,15 +68,22 @@ async fn all(desk: &Desk) -> Handled {
 
 /// `RB-3 trade: awaiting approval since 03:12:40 UTC, asked for by Ana (orders failing)`
 pub(super) fn line(desk: &Desk, operation: &Operation) -> String {
+    format!(
+        "{} {}: {}",
+        operation.id,
+        operation.service,
+        standing(desk, operation)
+    )
+}
+
+fn standing(desk: &Desk, operation: &Operation) -> String {
     let reason = operation
         .reason
         .as_ref()
         .map(|why| format!(" ({why})"))
         .unwrap_or_default();
     format!(
-        "{} {}: {} since {} UTC, asked for by {}{reason}",
-        operation.id,
-        operation.service,
+        "{} since {} UTC, asked for by {}{reason}",
         operation.state.in_words(),
         operation.since.strftime("%Y-%m-%d %H:%M:%S"),
         desk.catalogue.people.name(&operation.requester),

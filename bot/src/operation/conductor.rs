@@ -107,6 +107,30 @@ impl Conductor {
         Ok(operations.len())
     }
 
+    /// A platform is there again: votes may have been given and taken back on it unseen, and
+    /// messages for it may wait.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn look_again(&self, platform: &str) -> Result<(), StoreError> {
+        let filter = OperationFilter {
+            service: None,
+            states: vec![State::AwaitingApproval],
+            limit: 10_000,
+        };
+        let voted_on = self.inner.store.operations(filter).await?;
+        tracing::info!(
+            platform,
+            open_votes = voted_on.len(),
+            "the platform is there again"
+        );
+        for operation in voted_on {
+            self.drive(operation.id);
+        }
+        self.inner.outbox.wake();
+        Ok(())
+    }
+
     /// Begins to drive an operation, or wakes the task that does.
     pub fn drive(&self, id: OperationId) {
         let Ok(mut all) = self.inner.driven.lock() else {

@@ -10,7 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use rollbot_chat::{Answer, ChatEvent, Completion, Dispatch, console_account};
+use rollbot_chat::{
+    Answer, ChatEvent, Completion, Dispatch, Overview, Place, Suggestion, console_account,
+};
 use rollbot_chat_console::{Access, Channel, Console, ConsoleConfig, Health, HealthReport};
 use rollbot_core::approval::{People, Person};
 use rollbot_core::console::ConsoleStore;
@@ -74,6 +76,14 @@ impl Dispatch for Recorder {
         self.events.lock().unwrap().push(event);
         self.gate.acquire().await.unwrap().forget();
         self.answers.lock().unwrap().pop_front().flatten()
+    }
+
+    async fn suggest(&self, _: Place, _: &str, _: usize) -> Vec<Suggestion> {
+        Vec::new()
+    }
+
+    async fn overview(&self) -> Overview {
+        Overview::default()
     }
 
     fn completions(&self) -> Vec<Completion> {

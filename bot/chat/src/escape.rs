@@ -1,10 +1,13 @@
-//! Makes text of others harmless in the console's Markdown.
+//! Makes text of others harmless in the Markdown in which every message comes to a platform.
 //!
 //! Everything that could have a meaning is written as a numeric character reference. Unlike a
 //! backslash this holds in every place: CommonMark decodes references only after it has found the
 //! structure, so that what they stand for never is structure; and in code, where Markdown knows
-//! neither, the console's renderer decodes them itself. A line break is a reference as well, so
-//! that the text stays in the one line, cell or item into which a template wrote it.
+//! neither, whoever shows it decodes them with [`unescape`]. A line break is a reference as well,
+//! so that the text stays in the one line, cell or item into which a template wrote it.
+//!
+//! A platform with a markup of its own parses the message as CommonMark and writes every piece of
+//! text in its own escaping: what was escaped here is then plain text, whatever it says.
 
 use std::fmt::Write as _;
 
@@ -72,7 +75,7 @@ fn is_hidden(c: char) -> bool {
 }
 
 /// Decodes the references that [`escape`] writes; for code, where Markdown leaves them alone.
-pub(crate) fn unescape(code: &str) -> String {
+pub fn unescape(code: &str) -> String {
     let mut out = String::with_capacity(code.len());
     let mut rest = code;
     while let Some(at) = rest.find("&#") {

@@ -1,0 +1,1 @@
+//! Slack as a [`ChatPlatform`](rollbot_chat::ChatPlatform).

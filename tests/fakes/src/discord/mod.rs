@@ -1,0 +1,1 @@
+//! Discord: REST, gateway and interactions.

@@ -1,0 +1,1 @@
+//! Slack: Web API, Socket Mode, events and interactivity over HTTP.
