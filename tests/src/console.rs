@@ -8,13 +8,17 @@ use serde_json::{Value, json};
 
 use crate::eventually;
 
-/// One person at the console of a demo.
+/// One person at the console.
 #[derive(Debug, Clone)]
 pub struct Visitor {
     base: String,
-    person: String,
+    /// The header with which the console is told who it is.
+    claim: (&'static str, String),
     http: reqwest::Client,
 }
+
+/// With which a visitor of a demo picks a person.
+pub const ACT_AS: &str = "rollbot-act-as";
 
 /// A message as the console shows it.
 #[derive(Debug, Clone, Deserialize)]
@@ -52,24 +56,32 @@ pub struct Reaction {
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Visitor {
-    /// `base`: `http://127.0.0.1:8700`
+    /// Somebody in a demo. `base`: `http://127.0.0.1:8700`
     ///
     /// # Errors
     /// No client can be made.
     pub fn new(base: &str, person: &str) -> anyhow::Result<Self> {
+        Self::claiming(base, ACT_AS, person)
+    }
+
+    /// Somebody whom this header identifies: a session's cookie, or what a proxy says.
+    ///
+    /// # Errors
+    /// No client can be made.
+    pub fn claiming(base: &str, header: &'static str, value: &str) -> anyhow::Result<Self> {
         let http = client(Duration::from_secs(15))?;
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),
-            person: person.to_owned(),
+            claim: (header, value.to_owned()),
             http,
         })
     }
 
-    /// The same console, as somebody else.
+    /// The same demo, as somebody else.
     #[must_use]
     pub fn acting_as(&self, person: &str) -> Self {
         Self {
-            person: person.to_owned(),
+            claim: (ACT_AS, person.to_owned()),
             ..self.clone()
         }
     }
@@ -80,7 +92,7 @@ impl Visitor {
         let request = self
             .http
             .get(format!("{}{path}", self.base))
-            .header("rollbot-act-as", &self.person);
+            .header(self.claim.0, &self.claim.1);
         answered(request.send().await?, path).await
     }
 
@@ -88,7 +100,7 @@ impl Visitor {
         let request = self
             .http
             .post(format!("{}{path}", self.base))
-            .header("rollbot-act-as", &self.person)
+            .header(self.claim.0, &self.claim.1)
             .header("origin", &self.base)
             .json(body);
         answered(request.send().await?, path).await

@@ -121,6 +121,42 @@ impl Demo {
         std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
+    /// The program that it runs.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// The port of its console; free while it does not run.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sets what the demo's services let visitors set, at `trade`.
+    ///
+    /// # Errors
+    /// The service does not answer, or refuses.
+    pub async fn control_trade(&self, path: &str, body: serde_json::Value) -> anyhow::Result<()> {
+        let url = format!(
+            "http://127.0.0.1:{}{path}",
+            crate::world::port(self.directory())?
+        );
+        let http = crate::console::client(Duration::from_secs(5))?;
+        let response = http.post(&url).json(&body).send().await?;
+        if !response.status().is_success() {
+            bail!("{url}: {}", response.text().await?);
+        }
+        Ok(())
+    }
+
+    /// Keeps so many orders of `trade` in flight for ten minutes, or ends that with 0.
+    ///
+    /// # Errors
+    /// The service does not answer, or refuses.
+    pub async fn orders_in_flight(&self, count: u32) -> anyhow::Result<()> {
+        let body = serde_json::json!({ "count": count, "for_ms": 600_000 });
+        self.control_trade("/demo/in-flight", body).await
+    }
+
     /// Kills it as hard as can be.
     ///
     /// # Errors

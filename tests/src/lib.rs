@@ -8,6 +8,8 @@ pub mod browser;
 pub mod console;
 pub mod crashing;
 pub mod demo;
+pub mod engine_fault;
+pub mod serve;
 pub mod world;
 
 use std::future::Future;

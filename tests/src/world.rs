@@ -131,3 +131,68 @@ fn archives(directory: &Path) -> anyhow::Result<Vec<String>> {
     all.dedup();
     Ok(all)
 }
+
+/// Program and arguments of the native service `trade`, while it runs.
+///
+/// # Errors
+/// It does not run.
+pub fn native_trade(directory: &Path) -> anyhow::Result<Vec<String>> {
+    let place = directory.display().to_string();
+    for entry in std::fs::read_dir("/proc")? {
+        let Ok(line) = std::fs::read(entry?.path().join("cmdline")) else {
+            continue;
+        };
+        let words: Vec<_> = String::from_utf8_lossy(&line)
+            .split_terminator('\0')
+            .map(str::to_owned)
+            .collect();
+        let runs = |word: &String| word.starts_with(&place) && word.ends_with("/cryptobot-trade");
+        if words.first().is_some_and(runs) {
+            return Ok(words);
+        }
+    }
+    bail!("the native service of {place} does not run")
+}
+
+/// Does by hand what an upgrade does: stops the container of `trade`, starts the native service and
+/// leads the registry to it. The service ends when it is dropped.
+///
+/// # Errors
+/// Docker or the service does not do its part.
+pub async fn upgrade_trade(
+    directory: &Path,
+    native: &[String],
+) -> anyhow::Result<tokio::process::Child> {
+    let container = format!("{}_trade_1", project(directory)?);
+    let stopped = Command::new("docker").args(["stop", &container]).output()?;
+    if !stopped.status.success() {
+        bail!(
+            "docker stop {container}: {}",
+            String::from_utf8_lossy(&stopped.stderr)
+        );
+    }
+    let (program, arguments) = native.split_first().context("no program")?;
+    let service = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let registry = directory.join("registry.json");
+    let text = std::fs::read_to_string(&registry)?;
+    let port = port(directory)?;
+    std::fs::write(
+        &registry,
+        text.replace(
+            &format!("127.0.0.1:{port}/docker"),
+            &format!("127.0.0.1:{port}/native"),
+        ),
+    )?;
+    let within = std::time::Duration::from_secs(20);
+    crate::eventually("the native service", within, || async {
+        Ok((deployment(port).as_deref() == Some("native")).then_some(()))
+    })
+    .await?;
+    Ok(service)
+}

@@ -90,7 +90,7 @@ async fn two_approvals_bring_trade_back_to_its_container() -> anyhow::Result<()>
 
     ana.awaits("announcement", &["emergency maintenance"])
         .await?;
-    let restored = ana.awaits("announcement", &["is back"]).await?;
+    let restored = ana.awaits("announcement", &["Trading is back"]).await?;
     assert_eq!(restored.channel, "announcements");
 
     let shown = demo.rollbot(&["show", "RB-1"]).await?;

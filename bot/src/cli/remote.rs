@@ -36,6 +36,10 @@ pub async fn vote(config: &Path, args: VoteArgs) -> Ended {
     let id = new_id();
     let operation = args.operation;
     let request = if args.break_glass {
+        anyhow::ensure!(
+            args.ballot == BallotArg::Approve,
+            "--break-glass starts {operation}: it goes with `approve`, and a veto needs no glass broken"
+        );
         Request::BreakGlass {
             id,
             operation,

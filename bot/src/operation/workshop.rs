@@ -58,6 +58,11 @@ impl Workshop {
             by_type.insert(plugin.description().service_type.clone(), plugin.clone());
             by_digest.insert(plugin.digest().clone(), plugin);
         }
+        tracing::debug!(
+            plugins = components.len(),
+            compiled = engine.compiled(),
+            "plugins are loaded"
+        );
         let by_digest = tokio::sync::Mutex::new(by_digest);
         Ok(Self {
             engine,
