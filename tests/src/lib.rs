@@ -10,6 +10,8 @@ pub mod crashing;
 pub mod demo;
 pub mod engine_fault;
 pub mod serve;
+pub mod systemd;
+pub mod transcript;
 pub mod world;
 
 use std::future::Future;

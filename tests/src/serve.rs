@@ -132,6 +132,22 @@ impl Serve {
         Ok(())
     }
 
+    /// Puts a text in the place of all from `start` up to `end` in a configuration file.
+    ///
+    /// # Errors
+    /// They are not there in this order.
+    pub fn replace(&self, file: &str, start: &str, end: &str, is: &str) -> anyhow::Result<()> {
+        let path = self.config.join(file);
+        let text = std::fs::read_to_string(&path)?;
+        let parts = text
+            .split_once(start)
+            .and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
+        let (before, after) =
+            parts.with_context(|| format!("no `{start}` up to `{end}` in {file}:\n{text}"))?;
+        std::fs::write(&path, format!("{before}{is}\n{end}{after}"))?;
+        Ok(())
+    }
+
     /// Adds sections to `rollbot.toml`.
     ///
     /// # Errors
@@ -300,6 +316,34 @@ impl Serve {
         let (status, cookie) = self.redeem(&token).await?;
         let cookie = cookie.with_context(|| format!("{person} got no session: {status}"))?;
         Visitor::claiming(&self.base(), "cookie", &cookie)
+    }
+}
+
+impl Serve {
+    /// Ana asks for a rollback of this service, whose number is known, and Ben and Cleo approve it.
+    ///
+    /// # Errors
+    /// One of them cannot.
+    pub async fn approved(
+        &self,
+        ana: &Visitor,
+        service: &str,
+        operation: &str,
+    ) -> anyhow::Result<()> {
+        ana.types(
+            "ops",
+            &format!("/rollback {service} reason: orders failing"),
+        )
+        .await?;
+        let approval = ana
+            .awaits("approval", &[operation, "0 of 2 approvals"])
+            .await?
+            .id;
+        for person in ["ben", "cleo"] {
+            let visitor = self.logged_in(person).await?;
+            visitor.reacts(approval, "white_check_mark", true).await?;
+        }
+        Ok(())
     }
 }
 

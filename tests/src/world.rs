@@ -132,14 +132,15 @@ fn archives(directory: &Path) -> anyhow::Result<Vec<String>> {
     Ok(all)
 }
 
-/// Program and arguments of the native service `trade`, while it runs.
+/// Process, and program and arguments, of the native service `trade` while it runs.
 ///
 /// # Errors
 /// It does not run.
-pub fn native_trade(directory: &Path) -> anyhow::Result<Vec<String>> {
+pub fn native_trade(directory: &Path) -> anyhow::Result<(i32, Vec<String>)> {
     let place = directory.display().to_string();
     for entry in std::fs::read_dir("/proc")? {
-        let Ok(line) = std::fs::read(entry?.path().join("cmdline")) else {
+        let entry = entry?;
+        let Ok(line) = std::fs::read(entry.path().join("cmdline")) else {
             continue;
         };
         let words: Vec<_> = String::from_utf8_lossy(&line)
@@ -148,7 +149,7 @@ pub fn native_trade(directory: &Path) -> anyhow::Result<Vec<String>> {
             .collect();
         let runs = |word: &String| word.starts_with(&place) && word.ends_with("/cryptobot-trade");
         if words.first().is_some_and(runs) {
-            return Ok(words);
+            return Ok((entry.file_name().to_string_lossy().parse()?, words));
         }
     }
     bail!("the native service of {place} does not run")

@@ -48,14 +48,8 @@ async fn under_way() -> anyhow::Result<UnderWay> {
     serve.begin().await?;
     serve.world().orders_in_flight(2).await?;
     let ana = serve.logged_in("ana").await?;
-    ana.types("ops", "/rollback trade reason: orders failing")
-        .await?;
-    let approval = ana.awaits("approval", &["0 of 2 approvals"]).await?.id;
+    serve.approved(&ana, "trade", "RB-1").await?;
     let cleo = serve.logged_in("cleo").await?;
-    let ben = serve.logged_in("ben").await?;
-    for person in [&ben, &cleo] {
-        person.reacts(approval, "white_check_mark", true).await?;
-    }
     ana.awaits("live", &["running", "in flight"]).await?;
     Ok(UnderWay {
         serve,

@@ -1,31 +1,25 @@
 //! Units of a real systemd, which runs in a container; its bus is reached from here.
 //!
-//! `ROLLBOT_TEST_SYSTEMD_BUS` names the bus of a systemd that is there already and knows the units of
-//! `tests/systemd/units`. Otherwise the container is started here, and removed with the last test.
-//! There is no way to skip these tests: without Docker, or without root, they fail.
+//! Which systemd: `rollbot_tests::systemd`. There is no way to skip these tests: without Docker, or
+//! without root, they fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
-    path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc, Mutex, Weak,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use rollbot_host::process::{
     Deadlines, Error, Processes, StartRequest, StopMethod, StopRequest, Systemd, UnitState,
 };
+use rollbot_tests::systemd::{BUS, Machine};
 use tokio::{
     io::copy_bidirectional,
     net::{UnixListener, UnixStream},
     task::JoinSet,
 };
-
-const BUS: &str = "ROLLBOT_TEST_SYSTEMD_BUS";
 
 const DEADLINES: Deadlines = Deadlines {
     call: Duration::from_secs(20),
@@ -37,72 +31,12 @@ const DEADLINES: Deadlines = Deadlines {
 /// Longer than any unit here needs that ends by itself.
 const PATIENT: Duration = Duration::from_secs(60);
 
-/// The bus of a running systemd. All tests that run at the same time share one.
-struct Machine {
-    address: String,
-    /// The container's name, if it was started here.
-    container: Option<String>,
-}
-
-fn script(name: &str, argument: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("systemd")
-        .join(name);
-    let output = Command::new(&path).arg(argument).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{} {argument}: {}",
-        path.display(),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
 fn machine() -> Arc<Machine> {
-    static SHARED: Mutex<Weak<Machine>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(|e| e.into_inner());
-    if let Some(machine) = shared.upgrade() {
-        return machine;
-    }
-    let machine = Arc::new(match std::env::var(BUS) {
-        Ok(address) => Machine {
-            address,
-            container: None,
-        },
-        Err(_) => {
-            // The one before, of this very process, may still be on its way out.
-            static STARTED: AtomicUsize = AtomicUsize::new(0);
-            let nth = STARTED.fetch_add(1, Ordering::Relaxed);
-            let name = format!("rollbot-systemd-{}-{nth}", std::process::id());
-            Machine {
-                address: script("start.sh", &name),
-                container: Some(name),
-            }
-        }
-    });
-    *shared = Arc::downgrade(&machine);
-    machine
+    Machine::shared().unwrap()
 }
 
-impl Machine {
-    fn systemd(&self) -> Systemd {
-        Systemd::new(Some(self.address.clone()), DEADLINES).unwrap()
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.address
-            .strip_prefix("unix:path=")
-            .expect("the bus is a Unix socket")
-            .into()
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        if let Some(name) = &self.container {
-            script("stop.sh", name);
-        }
-    }
+fn systemd_of(machine: &Machine) -> Systemd {
+    Systemd::new(Some(machine.address().to_owned()), DEADLINES).unwrap()
 }
 
 fn start(units: &[&str]) -> StartRequest {
@@ -129,7 +63,7 @@ async fn state(systemd: &Systemd, unit: &str) -> UnitState {
 #[tokio::test]
 async fn units_are_started_and_stopped_in_order_and_observed() {
     let machine = machine();
-    let systemd = machine.systemd();
+    let systemd = systemd_of(&machine);
     let units = ["cryptobot-trade", "cryptobot-data.service"];
 
     let started = systemd.start(&start(&units)).await.unwrap();
@@ -167,7 +101,7 @@ async fn units_are_started_and_stopped_in_order_and_observed() {
 #[tokio::test]
 async fn starting_what_runs_and_stopping_what_is_stopped_succeeds() {
     let machine = machine();
-    let systemd = machine.systemd();
+    let systemd = systemd_of(&machine);
     let unit = "rollbot-test@twice";
     let first = systemd.start(&start(&[unit])).await.unwrap();
     let second = systemd.start(&start(&[unit])).await.unwrap();
@@ -181,7 +115,7 @@ async fn starting_what_runs_and_stopping_what_is_stopped_succeeds() {
 #[tokio::test]
 async fn an_unknown_unit_is_named_and_nothing_else_is_touched() {
     let machine = machine();
-    let systemd = machine.systemd();
+    let systemd = systemd_of(&machine);
     let known = "rollbot-test@bystander";
     systemd.start(&start(&[known])).await.unwrap();
     for error in [
@@ -207,7 +141,7 @@ async fn an_unknown_unit_is_named_and_nothing_else_is_touched() {
 #[tokio::test]
 async fn a_unit_that_ignores_sigterm_is_killed_when_the_grace_is_over() {
     let machine = machine();
-    let systemd = machine.systemd();
+    let systemd = systemd_of(&machine);
     let unit = "cryptobot-stubborn";
     systemd.start(&start(&[unit])).await.unwrap();
     let report = systemd
@@ -222,7 +156,7 @@ async fn a_unit_that_ignores_sigterm_is_killed_when_the_grace_is_over() {
 #[tokio::test]
 async fn a_unit_that_systemd_had_to_kill_is_stopped_and_the_report_says_so() {
     let machine = machine();
-    let systemd = machine.systemd();
+    let systemd = systemd_of(&machine);
     let unit = "cryptobot-slow";
     systemd.start(&start(&[unit])).await.unwrap();
     let report = systemd.stop(&stop(&[unit], PATIENT)).await.unwrap();
@@ -237,7 +171,7 @@ async fn a_unit_that_systemd_had_to_kill_is_stopped_and_the_report_says_so() {
 #[tokio::test]
 async fn a_failing_stop_command_is_reported() {
     let machine = machine();
-    let systemd = machine.systemd();
+    let systemd = systemd_of(&machine);
     let unit = "cryptobot-unclean";
     systemd.start(&start(&[unit])).await.unwrap();
     let report = systemd.stop(&stop(&[unit], PATIENT)).await.unwrap();
@@ -252,7 +186,7 @@ async fn a_failing_stop_command_is_reported() {
 #[tokio::test]
 async fn a_unit_that_cannot_start_is_reported_with_the_verdict() {
     let machine = machine();
-    let systemd = machine.systemd();
+    let systemd = systemd_of(&machine);
     for (unit, words) in [
         ("cryptobot-broken", ["did not start", "result exit-code"]),
         (
@@ -292,7 +226,7 @@ impl Relay {
         let path = directory.path().join("bus");
         let listener = UnixListener::bind(&path).unwrap();
         let (cut, mut cuts) = tokio::sync::watch::channel(());
-        let bus = machine.socket();
+        let bus = machine.socket().unwrap();
         tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
@@ -381,7 +315,7 @@ async fn a_user_without_rights_sees_units_and_is_told_what_to_grant() {
             "--nocapture",
             "play_a_bot_without_rights",
         ])
-        .env(BUS, &machine.address)
+        .env(BUS, machine.address())
         .current_dir("/")
         .uid(NOBODY)
         .gid(NOBODY)

@@ -13,20 +13,6 @@ const BINARY: &str = env!("CARGO_BIN_EXE_rollbot-under-test");
 
 const EVERY: Duration = Duration::from_secs(3);
 
-async fn approved(serve: &Serve, ana: &Visitor, operation: &str) -> anyhow::Result<()> {
-    ana.types("ops", "/rollback trade reason: orders failing")
-        .await?;
-    let approval = ana
-        .awaits("approval", &[operation, "0 of 2 approvals"])
-        .await?
-        .id;
-    for person in ["ben", "cleo"] {
-        let visitor = serve.logged_in(person).await?;
-        visitor.reacts(approval, "white_check_mark", true).await?;
-    }
-    Ok(())
-}
-
 /// What users read since the last maintenance began, oldest first.
 async fn updates(ana: &Visitor) -> anyhow::Result<Vec<Message>> {
     let mut seen: Vec<_> = ana
@@ -67,11 +53,11 @@ async fn an_operation_that_lasts_is_told_of_on_schedule_until_it_ends() -> anyho
     )?;
     serve.begin().await?;
     let ana = serve.logged_in("ana").await?;
-    let native = world::native_trade(serve.directory())?;
+    let (_, native) = world::native_trade(serve.directory())?;
 
     // The first one: nobody knows yet how long it takes, and nobody says so.
     serve.world().orders_in_flight(1).await?;
-    approved(&serve, &ana, "RB-1").await?;
+    serve.approved(&ana, "trade", "RB-1").await?;
     let maintenance = ana
         .awaits("announcement", &["emergency maintenance"])
         .await?;
@@ -113,7 +99,7 @@ async fn an_operation_that_lasts_is_told_of_on_schedule_until_it_ends() -> anyho
     ensure!(unlocked.status.success());
     let _upgraded = world::upgrade_trade(serve.directory(), &native).await?;
     serve.world().orders_in_flight(1).await?;
-    approved(&serve, &ana, "RB-2").await?;
+    serve.approved(&ana, "trade", "RB-2").await?;
     eventually("an estimate before it begins", PATIENCE, || async {
         let all = ana.sees().await?;
         let with = |message: &Message| {

@@ -11,7 +11,7 @@ use rollbot_core::OperationId;
     name = "rollbot",
     version,
     max_term_width = 100,
-    after_help = "Try it without any account or server:  rollbot demo\nBefore the first start:               rollbot check --config config"
+    after_help = "Try it without any account or server:  rollbot demo\nBefore the first start:                rollbot check --config config"
 )]
 pub struct Cli {
     /// Directory with rollbot.toml, services.toml and people.toml.
@@ -94,7 +94,7 @@ pub struct DemoArgs {
     /// Which container engine: Docker where one answers, otherwise the stand-in.
     #[arg(long, value_enum, default_value_t = EngineArg::Auto)]
     pub engine: EngineArg,
-    /// Address of the web console; always loopback.
+    /// Port of the web console, which listens on loopback only.
     #[arg(long, value_name = "PORT", default_value_t = 8700)]
     pub port: u16,
     /// First of the six ports the demo's services listen on.
@@ -160,6 +160,7 @@ pub enum BallotArg {
 pub struct VoteArgs {
     /// The operation: RB-17
     pub operation: OperationId,
+    /// For it, or against it: one veto ends the operation.
     #[arg(value_enum)]
     pub ballot: BallotArg,
     /// Take this vote back.
@@ -189,6 +190,7 @@ pub struct AnswerArgs {
 pub struct CancelArgs {
     /// The operation: RB-17
     pub operation: OperationId,
+    /// Why; it is in the record.
     #[arg(long)]
     pub reason: Option<String>,
     #[command(flatten)]
@@ -199,6 +201,7 @@ pub struct CancelArgs {
 pub struct UnlockArgs {
     /// The locked service.
     pub service: String,
+    /// Why; it is in the record.
     #[arg(long)]
     pub reason: Option<String>,
     #[command(flatten)]
@@ -215,6 +218,7 @@ pub struct LoginArgs {
 pub struct PlanArgs {
     /// The service, as in services.toml.
     pub service: String,
+    /// Print JSON, for programs.
     #[arg(long)]
     pub json: bool,
 }
@@ -230,6 +234,7 @@ pub struct OperationsArgs {
     /// At most so many.
     #[arg(long, default_value_t = 20)]
     pub limit: u16,
+    /// Print JSON, for programs.
     #[arg(long)]
     pub json: bool,
 }
@@ -238,6 +243,7 @@ pub struct OperationsArgs {
 pub struct ShowArgs {
     /// The operation: RB-17
     pub operation: OperationId,
+    /// Print JSON, for programs.
     #[arg(long)]
     pub json: bool,
 }
@@ -252,6 +258,7 @@ pub struct PluginArgs {
 pub enum PluginVerb {
     /// The plugins that come with this bot.
     List {
+        /// Print JSON, for programs.
         #[arg(long)]
         json: bool,
     },
@@ -259,6 +266,7 @@ pub enum PluginVerb {
     Inspect {
         /// A component, as `plugin list` names it or as a .wasm file.
         file: PathBuf,
+        /// Print JSON, for programs.
         #[arg(long)]
         json: bool,
     },
@@ -291,6 +299,7 @@ pub enum AuditVerb {
     Verify {
         /// Only this operation.
         operation: Option<OperationId>,
+        /// Print JSON, for programs.
         #[arg(long)]
         json: bool,
     },

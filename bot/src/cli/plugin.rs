@@ -73,6 +73,12 @@ fn read(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
             file.display()
         )
     })?;
+    // The engine would say the same by way of a dump of the first bytes.
+    anyhow::ensure!(
+        bytes.starts_with(b"\0asm"),
+        "{} is no WebAssembly file, and a plugin is a WebAssembly component",
+        file.display()
+    );
     Ok((name, bytes))
 }
 

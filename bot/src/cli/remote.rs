@@ -153,7 +153,9 @@ async fn ask(config: &Path, remote: &Remote, request: Request) -> Ended {
         }
         Response::Refused { why } => {
             if !remote.json {
-                anstream::eprintln!("{} {}", "Not done.".red().bold(), harmless(&why));
+                // What spans lines marks a place by its column.
+                let between = if why.contains('\n') { "\n" } else { " " };
+                anstream::eprintln!("{}{between}{}", "Not done:".red().bold(), harmless(&why));
             }
             Ok(ExitCode::from(1))
         }

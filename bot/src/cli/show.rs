@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use owo_colors::OwoColorize as _;
 use rollbot_core::OperationId;
 use rollbot_core::audit::AuditRow;
-use rollbot_core::operation::{Operation, StepRecord};
+use rollbot_core::operation::{Operation, Phase, Question, State, StepRecord, StepState};
 use rollbot_core::outbox::OutboxRow;
 use rollbot_core::store::Store;
 use rollbot_notify::duration;
@@ -23,6 +23,8 @@ use super::style::{harmless, print_json, say};
 pub struct Timeline {
     pub operation: Operation,
     pub steps: Vec<StepRecord>,
+    /// What people were asked while it was paused, oldest first.
+    pub questions: Vec<Question>,
     pub audit: Vec<AuditRow>,
     pub messages: Vec<Told>,
 }
@@ -68,6 +70,7 @@ pub async fn timeline(store: &dyn Store, id: OperationId) -> anyhow::Result<Time
     Ok(Timeline {
         operation,
         steps: store.steps(id).await?,
+        questions: store.questions(id).await?,
         audit: store.audit(id).await?,
         messages: store
             .outbox_of(id)
@@ -153,12 +156,17 @@ pub fn in_words(timeline: &Timeline) -> String {
             let took = step
                 .took()
                 .map(|ms| duration(Duration::from_millis(ms)))
-                .unwrap_or_else(|| "not ended".to_owned());
-            line(format!(
-                "  {:<9} {:<44} {took}",
-                step.state.as_str(),
-                harmless(&step.title)
-            ));
+                .unwrap_or_default();
+            let undo = match step.phase {
+                Phase::Run => "",
+                Phase::Undo => "Undo: ",
+            };
+            let title = format!("{undo}{}", harmless(&step.title));
+            line(
+                format!("  {:<10} {title:<44} {took}", stands(step, operation.state))
+                    .trim_end()
+                    .to_owned(),
+            );
         }
     }
     if !operation.observed.is_empty() {
@@ -171,6 +179,37 @@ pub fn in_words(timeline: &Timeline) -> String {
                 harmless(&seen.name),
                 harmless(&seen.observed),
                 harmless(&seen.wanted)
+            ));
+        }
+    }
+    if operation.state == State::Paused
+        && let Some(open) = timeline.questions.iter().rev().find(|q| q.answer.is_none())
+    {
+        line(String::new());
+        line(format!(
+            "{} {}",
+            "Waits for people:".bold(),
+            harmless(&open.text)
+        ));
+        for detail in &open.details {
+            line(format!("  {}", harmless(detail)));
+        }
+        for choice in &open.choices {
+            let chosen: Vec<_> = open
+                .chosen
+                .iter()
+                .filter(|chosen| chosen.key == choice.key)
+                .map(|chosen| chosen.person.to_string())
+                .collect();
+            let so_far = match chosen.is_empty() {
+                true => String::new(),
+                false => format!(" (chosen by {})", chosen.join(", ")),
+            };
+            line(format!(
+                "  rollbot answer {} {:<10} {}{so_far}",
+                operation.id,
+                choice.key,
+                harmless(&choice.label)
             ));
         }
     }
@@ -201,4 +240,14 @@ pub fn in_words(timeline: &Timeline) -> String {
         line(format!("  exception: {}", harmless(exception)));
     }
     out.trim_end().to_owned()
+}
+
+/// How a step stands, seen together with its operation: a step that has not ended goes on only
+/// while the operation runs.
+fn stands(step: &StepRecord, operation: State) -> &'static str {
+    match (step.state, operation) {
+        (StepState::Running, State::Paused) => "paused",
+        (StepState::Running, ended) if ended.is_final() => "broken off",
+        (state, _) => state.as_str(),
+    }
 }

@@ -54,9 +54,15 @@ pub async fn audit(config: &Path, args: AuditArgs) -> Ended {
         }))?;
     } else if broken.is_empty() {
         say(&format!(
-            "{} {rows} rows of {} operations are as they were written.",
+            "{} {rows} {} of {} {} as they were written.",
             "Whole.".green().bold(),
-            operations.len()
+            if rows == 1 { "row" } else { "rows" },
+            operations.len(),
+            if operations.len() == 1 {
+                "operation are"
+            } else {
+                "operations are"
+            },
         ));
         say("A tail that was cut off would not show here: compare with an anchor kept elsewhere.");
     } else {

@@ -173,6 +173,11 @@ impl Story {
             text,
             lines,
         } = turn;
+        // Taking a step back goes by the step's own name, and does the opposite of what it says.
+        let text = match self.phase {
+            Phase::Run => text,
+            Phase::Undo => format!("Undo: {text}"),
+        };
         let at = self.inner.clock.now();
         let record = StepRecord {
             operation: self.operation(),
