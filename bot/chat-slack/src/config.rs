@@ -34,7 +34,7 @@ pub struct SlackConfig {
 
     /// How long one call of the Web API may take.
     pub call_deadline: Duration,
-    /// How long a call may wait for its turn before it is put off.
+    /// How long a call may wait for its turn before it is put off; edits of progress wait far less.
     pub longest_wait: Duration,
     /// How long opening a socket may take, up to Slack's hello.
     pub open_deadline: Duration,
@@ -82,8 +82,8 @@ impl SlackConfig {
             mode,
             team: None,
             request_channel: None,
-            call_deadline: Duration::from_secs(8),
-            longest_wait: Duration::from_secs(4),
+            call_deadline: Duration::from_secs(5),
+            longest_wait: Duration::from_secs(2),
             open_deadline: Duration::from_secs(10),
             ping_every: Duration::from_secs(8),
             dead_after: Duration::from_secs(24),

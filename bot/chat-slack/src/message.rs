@@ -258,6 +258,7 @@ fn rows(buttons: &[(String, String)]) -> Vec<SlackBlock> {
 
 fn button(key: &str, label: &str) -> SlackBlockButtonElement {
     let action = format!("{CHOICE}{}", cut(key, ACTION_ID - CHOICE.len()));
+    let label = &visible(label);
     let button = SlackBlockButtonElement::new(literal(&cut(label, BUTTON)))
         .with_action_id(SlackActionId(action))
         .with_value(cut(key, BUTTON_VALUE));

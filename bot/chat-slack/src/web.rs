@@ -22,6 +22,9 @@ use crate::pace::{Lanes, Urgency};
 type Https = HttpsConnector<HttpConnector>;
 type Session<'s> = SlackClientSession<'s, SlackClientHyperConnector<Https>>;
 
+/// How long the least urgent wait for their turn.
+const SHORT_WAIT: Duration = Duration::from_millis(300);
+
 /// A token, and what Slack said when it refused it.
 struct Credential {
     token: SlackApiToken,
@@ -155,9 +158,14 @@ impl Web {
     {
         let credential = self.credential(token)?;
         let lane = call.lane();
+        // Whoever sends progress sends other things after it, which must not wait for its turn.
+        let longest = match call.urgency {
+            Urgency::Low => self.longest_wait.min(SHORT_WAIT),
+            Urgency::High | Urgency::Normal => self.longest_wait,
+        };
         let turn = self
             .lanes
-            .turn(call.method, &lane, call.urgency, self.longest_wait)
+            .turn(call.method, &lane, call.urgency, longest)
             .await;
         if let Err(wait) = turn {
             return Err(SendError::Again {

@@ -120,7 +120,7 @@ async fn over_socket(
 }
 
 /// The signature of a request, as the header carries it.
-pub(crate) fn signature(secret: &str, timestamp: i64, body: &str) -> String {
+pub fn signature(secret: &str, timestamp: i64, body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, format!("v0:{timestamp}:{body}").as_bytes());
     format!("v0={}", hex::encode(tag.as_ref()))

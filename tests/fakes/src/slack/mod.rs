@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use acts::{Press, Seen};
-pub use deliver::RequestUrls;
+pub use deliver::{RequestUrls, signature as sign};
 pub use faults::{Fault, Faults};
 pub use mentions::{Marked, Markup};
 pub use workspace::{

@@ -188,6 +188,12 @@ impl FakeSlack {
         self.each(|| Word::Frame(goodbye("refresh_requested")), Some(id));
         tokio::time::sleep(self.inner.settings.rotation_grace).await;
         self.each(|| Word::Close, Some(id));
+        for _ in 0..200 {
+            if !lock(&self.inner.sockets).open.contains_key(&id) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Tells every socket that Socket Mode was switched off, and ends them.
