@@ -33,7 +33,7 @@ crash: ## kill the bot around every commit of a whole run, and compare the ends
 
 bench: ## run the benchmarks
 	@tests/prepare/build.sh
-	$(CARGO) bench --locked --workspace --benches
+	$(CARGO) bench --locked --workspace --bench '*'
 
 check: fmt clippy docs ## formatting, clippy and docs, warnings denied
 

@@ -1,5 +1,6 @@
 //! `rollbot serve`: the configuration becomes a bot, and the bot runs until it is told to end.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -171,9 +172,12 @@ pub async fn materials(
         engine: parts.engine,
         templates: config.templates.clone(),
         console,
-        control_socket: config.control.socket.clone(),
+        control: config.control.clone(),
         state_directory: config.state_directory.clone(),
-        outbox: OutboxConfig::default(),
+        outbox: OutboxConfig {
+            operators: config.chat.operations.clone(),
+            ..OutboxConfig::default()
+        },
     })
 }
 
@@ -244,6 +248,7 @@ pub fn log_to_stderr(config: &Config, format: Option<LogFormat>) {
     let filter = EnvFilter::try_from_env("ROLLBOT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // A second subscriber is refused; the first one is as good.
     let _ = if json {

@@ -30,27 +30,10 @@ fn run(program: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-#[tokio::test]
-async fn a_containers_port_is_named_and_its_proxy_is_never_signalled() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
-    run(&here.join("build-image.sh"), &[]);
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+/// Starts a container and waits until somebody listens on the port.
+async fn left_alone(port: u16, arguments: &[&str]) {
     let docker = Path::new("docker");
-    let publish = format!("127.0.0.1:{port}:80");
-    let container = Container(run(
-        docker,
-        &[
-            "run",
-            "-d",
-            "-p",
-            &publish,
-            "rollbot-systemd:1",
-            "/bin/sleep",
-            "300",
-        ],
-    ));
+    let container = Container(run(docker, &[&["run", "-d"], arguments].concat()));
     let owners = PortOwners::new(Deadlines::default());
     let begun = Instant::now();
     let owner = loop {
@@ -83,4 +66,37 @@ async fn a_containers_port_is_named_and_its_proxy_is_never_signalled() {
         &["inspect", "-f", "{{.State.Running}}", &container.0],
     );
     assert_eq!(running, "true");
+}
+
+fn free_port() -> u16 {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
+    run(&here.join("build-image.sh"), &[]);
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    free.local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn a_containers_port_is_named_and_its_proxy_is_never_signalled() {
+    let port = free_port();
+    let publish = format!("127.0.0.1:{port}:80");
+    let sleeps = ["rollbot-systemd:1", "/bin/sleep", "300"];
+    left_alone(port, &[&["-p", publish.as_str()], &sleeps[..]].concat()).await;
+}
+
+#[tokio::test]
+async fn a_container_with_the_hosts_network_is_never_signalled_either() {
+    let port = free_port();
+    let listens = format!(
+        "my $s = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', LocalPort => {port}) or die; sleep 300"
+    );
+    let arguments = [
+        "--network",
+        "host",
+        "rollbot-systemd:1",
+        "/usr/bin/perl",
+        "-MIO::Socket::INET",
+        "-e",
+        &listens,
+    ];
+    left_alone(port, &arguments).await;
 }

@@ -26,6 +26,11 @@ pub struct Config {
     /// `None` where it is switched off.
     pub console: Option<Console>,
     pub control: Control,
+    /// `None` where there is no such section.
+    pub slack: Option<Slack>,
+    pub discord: Option<Discord>,
+    /// Where platforms that call over HTTP reach the bot, if one does.
+    pub webhooks: SocketAddr,
     pub chat: Chat,
     /// For services without a policy of their own; each [`Service`] has its own copy.
     pub approval: Policy,
@@ -313,5 +318,58 @@ mod tests {
             directory.read(),
             Err(CutoverUnknown::NoTime { .. })
         ));
+    }
+}
+
+/// A Slack app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slack {
+    /// Without a slash at the end.
+    pub api_url: String,
+    pub bot_token: Secret,
+    pub way: SlackWay,
+}
+
+/// How Slack reaches the bot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlackWay {
+    Socket { app_token: Secret, sockets: u32 },
+    Http { signing_secret: Secret },
+}
+
+/// A Discord application with a bot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discord {
+    /// Without a slash at the end.
+    pub api_url: String,
+    pub token: Secret,
+    pub application: u64,
+    /// `None`: the commands are global.
+    pub guild: Option<u64>,
+    pub way: DiscordWay,
+}
+
+/// How Discord reaches the bot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiscordWay {
+    Gateway,
+    /// The key has 64 hexadecimal digits.
+    Http {
+        public_key: String,
+    },
+}
+
+impl Config {
+    /// Whether any platform calls the bot over HTTP.
+    pub fn has_webhooks(&self) -> bool {
+        let slack = self
+            .slack
+            .as_ref()
+            .is_some_and(|slack| matches!(slack.way, SlackWay::Http { .. }));
+        let discord = self
+            .discord
+            .as_ref()
+            .is_some_and(|discord| matches!(discord.way, DiscordWay::Http { .. }));
+        slack || discord
     }
 }

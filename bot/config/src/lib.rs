@@ -28,8 +28,8 @@ mod tests;
 
 pub use config::{
     Access, Backup, Bot, Channel, Chat, ComposeProject, Config, Console, Control, Cutover,
-    CutoverUnknown, Docker, Host, Log, LogFormat, LogLevel, Process, Registry, Service,
-    StatusUpdate, Store, Unit,
+    CutoverUnknown, Discord, DiscordWay, Docker, Host, Log, LogFormat, LogLevel, Process, Registry,
+    Service, Slack, SlackWay, StatusUpdate, Store, Unit,
 };
 pub use load::Loader;
 pub use problem::{ConfigErrors, Problem};

@@ -12,7 +12,7 @@ use crate::check::policy::Electors;
 use crate::check::reader::Reader;
 use crate::check::secrets::Secrets;
 use crate::check::services::Known;
-use crate::check::{machine, people, policy, rollbot, services};
+use crate::check::{machine, people, platforms, policy, rollbot, services};
 use crate::config::{Config, Process};
 use crate::decode::decode;
 use crate::problem::{ConfigErrors, Problem};
@@ -27,7 +27,6 @@ const LARGEST: u64 = 4 << 20;
 #[derive(Clone)]
 pub struct Loader {
     types: Option<Vec<String>>,
-    platforms: Vec<String>,
     environment: Environment,
 }
 
@@ -35,7 +34,6 @@ impl Default for Loader {
     fn default() -> Self {
         Self {
             types: None,
-            platforms: vec!["console".to_owned()],
             environment: Environment::Process,
         }
     }
@@ -57,13 +55,6 @@ impl Loader {
     #[must_use]
     pub fn service_types(mut self, types: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.types = Some(types.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// The chat platforms that messages can go to. Default: `console`.
-    #[must_use]
-    pub fn platforms(mut self, platforms: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.platforms = platforms.into_iter().map(Into::into).collect();
         self
     }
 
@@ -135,11 +126,26 @@ impl Loader {
             let state_directory = rollbot::state_directory(reader, file);
             let state = state_directory.as_deref();
             let console = rollbot::console(reader, &file.console, &file.chat);
+            let slack = platforms::slack(reader, &file.slack, &secrets);
+            let discord = platforms::discord(reader, &file.discord, &secrets);
+            // A section with a mistake in it is there all the same.
+            let mut there = vec!["console".to_owned()];
+            for (name, is_there) in [
+                ("slack", file.slack.is_given() || slack.is_none()),
+                ("discord", file.discord.is_given() || discord.is_none()),
+            ] {
+                if is_there {
+                    there.push(name.to_owned());
+                }
+            }
             Machine {
                 bot: rollbot::bot(reader, &file.bot),
                 store: rollbot::store(reader, &file.store, state),
                 control: rollbot::control(reader, &file.control, state),
-                chat: rollbot::chat(reader, &file.chat, &self.platforms, console.as_ref()),
+                chat: rollbot::chat(reader, &file.chat, &there, console.as_ref()),
+                slack,
+                discord,
+                webhooks: platforms::webhooks(reader, &file.webhooks),
                 console,
                 approval: reader.section("approval", &file.approval).and_then(
                     |(within, written)| {
@@ -196,6 +202,9 @@ impl Loader {
             store: machine.store?,
             console: machine.console?,
             control: machine.control?,
+            slack: machine.slack?,
+            discord: machine.discord?,
+            webhooks: machine.webhooks?,
             chat: machine.chat?,
             approval: machine.approval?,
             break_glass: machine.break_glass?,
@@ -222,6 +231,9 @@ struct Machine {
     store: Option<crate::config::Store>,
     console: Option<Option<crate::config::Console>>,
     control: Option<crate::config::Control>,
+    slack: Option<Option<crate::config::Slack>>,
+    discord: Option<Option<crate::config::Discord>>,
+    webhooks: Option<std::net::SocketAddr>,
     chat: Option<crate::config::Chat>,
     approval: Option<rollbot_core::approval::Policy>,
     break_glass: Option<rollbot_core::approval::BreakGlass>,

@@ -99,6 +99,9 @@ fn loaded(directory: &Path) -> Result<Config, ConfigErrors> {
             ("TRADE_PAPER_TOKEN", "hunter2"),
             ("EMPTY", ""),
             ("LINES", "a\nb"),
+            ("SLACK_BOT_TOKEN", "xoxb-1"),
+            ("SLACK_APP_TOKEN", "xapp-1"),
+            ("DISCORD_TOKEN", "d-token"),
         ])
         .load(directory)
 }

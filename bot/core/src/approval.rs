@@ -187,13 +187,33 @@ impl Ballot {
     }
 }
 
-/// A vote as it stands: one per account and ballot on a digest.
+/// How a vote was given, which says where its truth is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// A reaction under the request: the platform knows whether it still stands.
+    Reaction,
+    /// By button or on the command line: the store knows.
+    Said,
+}
+
+impl Way {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Way::Reaction => "reaction",
+            Way::Said => "said",
+        }
+    }
+}
+
+/// A vote as it stands: one per account, ballot and way on a digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
     pub operation: OperationId,
     pub digest: Digest,
     pub account: Account,
     pub ballot: Ballot,
+    pub way: Way,
     pub at: Timestamp,
 }
 
@@ -435,6 +455,7 @@ mod tests {
             digest: digest.clone(),
             account: account(platform, user),
             ballot,
+            way: Way::Reaction,
             at: at(second),
         }
     }

@@ -249,8 +249,17 @@ pub trait Store: Send + Sync {
     /// Whether the event was worked on already.
     async fn seen(&self, event: &EventKey) -> Result<bool, StoreError>;
 
-    /// Rows whose newest content was not delivered and whose time has come, most urgent first.
-    async fn outbox_due(&self, now: Timestamp, limit: i64) -> Result<Vec<OutboxRow>, StoreError>;
+    /// Rows for a platform whose newest content was not delivered and whose time has come, most
+    /// urgent first.
+    async fn outbox_due(
+        &self,
+        platform: &str,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<OutboxRow>, StoreError>;
+
+    /// Platforms for which something waits, whether they are configured or not.
+    async fn outbox_platforms(&self) -> Result<Vec<String>, StoreError>;
 
     async fn outbox_by_identity(&self, identity: &str) -> Result<Option<OutboxRow>, StoreError>;
 
@@ -273,10 +282,11 @@ pub trait Store: Send + Sync {
         at: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// It did not; it is tried again at `next_at`, or never.
+    /// It did not; it is tried again at `next_at`, or never. Newer content is not concerned.
     async fn outbox_failed(
         &self,
         id: i64,
+        revision: i64,
         error: &str,
         next_at: Timestamp,
         abandon: bool,

@@ -69,6 +69,19 @@ fn instantiation(criterion: &mut Criterion) {
     criterion.bench_function("instantiate and describe", |bencher| {
         bencher.iter(|| runtime.block_on(engine.check(&plugin)).unwrap());
     });
+    let mut all: Vec<Duration> = (0..5_000)
+        .map(|_| {
+            let begun = Instant::now();
+            runtime.block_on(engine.check(&plugin)).unwrap();
+            begun.elapsed()
+        })
+        .collect();
+    all.sort_unstable();
+    println!(
+        "instantiate and describe: p50 {:?}, p99 {:?}",
+        all[all.len() / 2],
+        all[all.len() * 99 / 100]
+    );
     criterion.bench_function("load from the cache", |bencher| {
         bencher.iter(|| runtime.block_on(engine.load("trade", bytes)).unwrap());
     });

@@ -1,4 +1,5 @@
-//! Works the outbox off: renders, sends, tries again, and never blocks anything else.
+//! Works the outbox off: renders, sends, tries again, and never blocks anything else. Each platform
+//! has a lane of its own, so that one which does not answer keeps no other waiting.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,12 +9,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rand::Rng as _;
 use rollbot_chat::{ChatPlatform, Outgoing, SendError};
-use rollbot_core::outbox::{About, OutboxRow};
-use rollbot_core::store::{Store, StoreError};
+use rollbot_core::outbox::{About, Destination, Message, OutboxRow};
+use rollbot_core::store::{Batch, Store, StoreError, Write};
 use rollbot_core::{Clock, OperationId};
 use tokio::sync::Notify;
 
 use crate::templates::Templates;
+use crate::words::NoticeWords;
+
+/// In the identity of a notice that another message did not arrive.
+const UNREACHED: &str = "unreached/";
 
 /// How the outbox behaves.
 #[derive(Debug, Clone)]
@@ -27,6 +32,9 @@ pub struct OutboxConfig {
     pub edit_interval: Duration,
     /// How often to look when nobody calls.
     pub idle: Duration,
+    /// Who hears of it where a message cannot be delivered: each of them that is not the one which
+    /// failed.
+    pub operators: Vec<Destination>,
 }
 
 impl Default for OutboxConfig {
@@ -37,6 +45,7 @@ impl Default for OutboxConfig {
             longest_pause: Duration::from_secs(60),
             edit_interval: Duration::from_millis(500),
             idle: Duration::from_secs(1),
+            operators: Vec::new(),
         }
     }
 }
@@ -44,6 +53,7 @@ impl Default for OutboxConfig {
 /// How sending goes on a platform, for `/readyz`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Reach {
+    #[serde(skip)]
     pub platform: String,
     pub sent: u64,
     pub failed: u64,
@@ -57,17 +67,32 @@ pub struct Outbox {
     templates: Arc<Templates>,
     platforms: BTreeMap<String, Arc<dyn ChatPlatform>>,
     config: OutboxConfig,
-    wake: Notify,
+    lanes: BTreeMap<String, Notify>,
     sent: AtomicU64,
     reach: std::sync::Mutex<BTreeMap<String, Reach>>,
 }
+
+/// Rows of one look.
+const AT_ONCE: i64 = 64;
 
 /// What became of one row.
 enum Sent {
     Delivered,
     /// Its thread's first message is not there yet.
     Waits,
-    Failed,
+    /// It was edited a moment ago.
+    Later(Duration),
+    /// `all`: nothing else would arrive there either.
+    Failed {
+        all: bool,
+    },
+}
+
+/// What became of one look.
+#[derive(Default)]
+struct Round {
+    progress: usize,
+    again_in: Option<Duration>,
 }
 
 impl Outbox {
@@ -78,9 +103,13 @@ impl Outbox {
         platforms: impl IntoIterator<Item = Arc<dyn ChatPlatform>>,
         config: OutboxConfig,
     ) -> Arc<Self> {
-        let platforms = platforms
+        let platforms: BTreeMap<String, Arc<dyn ChatPlatform>> = platforms
             .into_iter()
             .map(|platform| (platform.name().to_owned(), platform))
+            .collect();
+        let lanes = platforms
+            .keys()
+            .map(|name| (name.clone(), Notify::new()))
             .collect();
         Arc::new(Self {
             store,
@@ -88,7 +117,7 @@ impl Outbox {
             templates,
             platforms,
             config,
-            wake: Notify::new(),
+            lanes,
             sent: AtomicU64::new(0),
             reach: std::sync::Mutex::default(),
         })
@@ -96,7 +125,9 @@ impl Outbox {
 
     /// Called after a commit that wrote messages.
     pub fn wake(&self) {
-        self.wake.notify_one();
+        for lane in self.lanes.values() {
+            lane.notify_one();
+        }
     }
 
     /// How many messages and edits were sent since the start.
@@ -111,20 +142,54 @@ impl Outbox {
             .unwrap_or_default()
     }
 
-    /// Sends what is due, for as long as the future is polled.
+    /// Sends what is due on every platform, for as long as the future is polled.
     pub async fn run(&self) {
+        let lanes = self
+            .lanes
+            .iter()
+            .map(|(platform, wake)| self.lane(platform, wake));
+        tokio::join!(futures_util::future::join_all(lanes), self.unconfigured());
+    }
+
+    async fn lane(&self, platform: &str, wake: &Notify) {
         loop {
-            match self.round().await {
-                Ok(0) => {
-                    let _ = tokio::time::timeout(self.config.idle, self.wake.notified()).await;
-                }
-                Ok(_) => {}
+            let pause = match self.round(platform).await {
+                Ok(Round { progress: 1.., .. }) => continue,
+                Ok(round) => round.again_in.unwrap_or(self.config.idle),
                 Err(error) => {
-                    tracing::error!(%error, "the outbox cannot be read; trying again");
-                    tokio::time::sleep(self.config.idle).await;
+                    tracing::error!(platform, %error, "the outbox cannot be read; trying again");
+                    self.config.idle
                 }
+            };
+            let _ = tokio::time::timeout(pause.min(self.config.idle), wake.notified()).await;
+        }
+    }
+
+    /// What was written for a platform that is not configured any more is given up, and said so.
+    async fn unconfigured(&self) {
+        loop {
+            if let Err(error) = self.give_up_unconfigured().await {
+                tracing::error!(%error, "the outbox cannot be read; trying again");
+            }
+            tokio::time::sleep(self.config.idle.saturating_mul(10)).await;
+        }
+    }
+
+    async fn give_up_unconfigured(&self) -> Result<(), StoreError> {
+        for platform in self.store.outbox_platforms().await? {
+            if self.platforms.contains_key(&platform) {
+                continue;
+            }
+            let now = self.clock.now();
+            for row in self.store.outbox_due(&platform, now, AT_ONCE).await? {
+                let why = format!("no platform `{platform}` is configured");
+                self.store
+                    .outbox_failed(row.id, row.revision, &why, now, true)
+                    .await?;
+                self.alarm(&row, &why, now).await?;
             }
         }
+        Ok(())
     }
 
     /// Sends until nothing is due any more or `deadline` is over; for the end of a run that
@@ -153,20 +218,33 @@ impl Outbox {
         }
     }
 
-    /// One look at what is due. Returns how many rows made progress.
-    async fn round(&self) -> Result<usize, StoreError> {
-        let due = self.store.outbox_due(self.clock.now(), 64).await?;
-        let mut progress = 0;
+    /// One look at what is due on a platform.
+    async fn round(&self, platform: &str) -> Result<Round, StoreError> {
+        let Some(way) = self.platforms.get(platform) else {
+            return Ok(Round::default());
+        };
+        let due = self
+            .store
+            .outbox_due(platform, self.clock.now(), AT_ONCE)
+            .await?;
+        let mut round = Round::default();
         for row in due {
-            match self.send(&row).await? {
-                Sent::Delivered => progress += 1,
-                Sent::Waits | Sent::Failed => {}
+            match self.send(way.as_ref(), &row).await? {
+                Sent::Delivered => round.progress += 1,
+                Sent::Later(pause) => {
+                    let soonest = round.again_in.unwrap_or(pause).min(pause);
+                    round.again_in = Some(soonest);
+                }
+                Sent::Waits => {}
+                // The next would fail alike, and count as one more invalid request.
+                Sent::Failed { all: true } => break,
+                Sent::Failed { all: false } => {}
             }
         }
-        Ok(progress)
+        Ok(round)
     }
 
-    async fn send(&self, row: &OutboxRow) -> Result<Sent, StoreError> {
+    async fn send(&self, platform: &dyn ChatPlatform, row: &OutboxRow) -> Result<Sent, StoreError> {
         let message = &row.message;
         let now = self.clock.now();
         if message.about == About::Live
@@ -175,17 +253,9 @@ impl Outbox {
             let next = later(last, self.config.edit_interval);
             if now < next {
                 // Not a failure: several changes become one edit.
-                tokio::time::sleep(until(now, next)).await;
+                return Ok(Sent::Later(until(now, next)));
             }
         }
-        let Some(platform) = self.platforms.get(&message.destination.platform) else {
-            let error = format!(
-                "no platform `{}` is configured",
-                message.destination.platform
-            );
-            self.store.outbox_failed(row.id, &error, now, true).await?;
-            return Ok(Sent::Failed);
-        };
         let thread_of = match &message.thread_of {
             None => None,
             Some(parent) => match self.store.outbox_by_identity(parent).await? {
@@ -204,10 +274,12 @@ impl Outbox {
             Ok(body) => body,
             Err(error) => {
                 tracing::error!(identity = message.identity, %error, "a message cannot be rendered");
+                let why = error.to_string();
                 self.store
-                    .outbox_failed(row.id, &error.to_string(), now, true)
+                    .outbox_failed(row.id, row.revision, &why, now, true)
                     .await?;
-                return Ok(Sent::Failed);
+                self.alarm(row, &why, now).await?;
+                return Ok(Sent::Failed { all: false });
             }
         };
         let outgoing = Outgoing {
@@ -219,7 +291,7 @@ impl Outbox {
             reactions: message.reactions.clone(),
             buttons: message.buttons.clone(),
         };
-        let sending = self.deliver(platform.as_ref(), row, &outgoing);
+        let sending = self.deliver(platform, row, &outgoing);
         let result = tokio::time::timeout(self.config.send_deadline, sending)
             .await
             .unwrap_or_else(|_| {
@@ -254,12 +326,65 @@ impl Outbox {
                     abandon,
                     "a message did not arrive"
                 );
+                let why = error.to_string();
                 self.store
-                    .outbox_failed(row.id, &error.to_string(), later(now, pause), abandon)
+                    .outbox_failed(row.id, row.revision, &why, later(now, pause), abandon)
                     .await?;
-                Ok(Sent::Failed)
+                let all = matches!(error, SendError::Unauthorised(_));
+                if abandon || all {
+                    self.alarm(row, &why, now).await?;
+                }
+                Ok(Sent::Failed { all })
             }
         }
+    }
+
+    /// Tells operators by the ways that are left. One notice for an operation and a way: it says what
+    /// the last trouble was, and is not repeated for each message.
+    async fn alarm(&self, row: &OutboxRow, why: &str, now: Timestamp) -> Result<(), StoreError> {
+        let message = &row.message;
+        let failed = &message.destination;
+        let tried = format!("{}/{}", failed.platform, failed.channel);
+        if message.identity.contains(UNREACHED) {
+            // A notice of this kind that fails as well is in the log and in /readyz.
+            return Ok(());
+        }
+        let words = NoticeWords {
+            mark: "⚠️".to_owned(),
+            title: format!("{}: a message did not reach {tried}", message.operation),
+            text: why.to_owned(),
+            lines: vec![format!("What it was: {}", message.about.as_str())],
+        };
+        let variables = serde_json::to_value(words).unwrap_or_default();
+        let writes = self
+            .config
+            .operators
+            .iter()
+            .filter(|to| *to != failed && self.platforms.contains_key(&to.platform))
+            .map(|to| {
+                Write::Notify(Box::new(Message {
+                    identity: format!(
+                        "{}/{UNREACHED}{tried}@{}/{}",
+                        message.operation, to.platform, to.channel
+                    ),
+                    operation: message.operation,
+                    about: About::Notice,
+                    destination: to.clone(),
+                    thread_of: None,
+                    template: "notice".to_owned(),
+                    variables: variables.clone(),
+                    reactions: Vec::new(),
+                    buttons: Vec::new(),
+                    not_before: now,
+                }))
+            });
+        let batch = Batch::new().writes(writes);
+        if batch.writes.is_empty() {
+            return Ok(());
+        }
+        self.store.commit(batch).await?;
+        self.wake();
+        Ok(())
     }
 
     async fn deliver(

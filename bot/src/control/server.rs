@@ -8,7 +8,7 @@ use std::time::Duration;
 use rollbot_chat::ChatEvent;
 use rollbot_chat_console::Console;
 use rollbot_core::EventKey;
-use rollbot_core::approval::{Account, Approved};
+use rollbot_core::approval::{Account, Approved, Way};
 use rollbot_core::operation::State;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -36,11 +36,12 @@ impl Drop for ControlServer {
     }
 }
 
-/// Binds the socket, readable and writable for owner and group.
+/// Binds the socket: for the bot's own user, and for the members of `group` where one is named.
 ///
 /// # Errors
-/// Another bot listens there, or the directory cannot be written.
-pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
+/// Another bot listens there, the directory cannot be written, or the group is not there or not
+/// one that the bot may give files to.
+pub fn bind(path: &Path, group: Option<&str>) -> std::io::Result<UnixListener> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(std::io::Error::new(
             std::io::ErrorKind::AddrInUse,
@@ -53,8 +54,30 @@ pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
         _ => {}
     }
     let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    let mode = match group {
+        Some(name) => {
+            give_to(path, name)?;
+            0o660
+        }
+        None => 0o600,
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     Ok(listener)
+}
+
+fn give_to(path: &Path, group: &str) -> std::io::Result<()> {
+    let found = nix::unistd::Group::from_name(group)?.ok_or_else(|| {
+        std::io::Error::new(
+            std::io::ErrorKind::NotFound,
+            format!("this machine has no group `{group}`, which [control] in rollbot.toml names"),
+        )
+    })?;
+    std::os::unix::fs::chown(path, None, Some(found.gid.as_raw())).map_err(|error| {
+        std::io::Error::new(
+            error.kind(),
+            format!("it cannot be given to the group `{group}`, of which the bot's user must be a member: {error}"),
+        )
+    })
 }
 
 impl ControlServer {
@@ -187,7 +210,7 @@ fn plain(handled: Result<Option<Reply>, Refused>) -> Result<Option<Reply>, Strin
     match handled {
         Ok(reply) => Ok(reply),
         Err(Refused::SeenBefore) => Ok(None),
-        Err(Refused::You(why)) => Err(why),
+        Err(Refused::You(why) | Refused::Slip(why)) => Err(why),
         Err(Refused::Us(error)) => {
             tracing::error!(%error, "a caller could not be served");
             Err(format!("Not recorded: {error}"))
@@ -214,7 +237,8 @@ async fn cast(
         operation,
         digest,
         account,
-        ballot,
+        ballot: Some(ballot),
+        way: Way::Said,
         on,
     };
     vote::cast_vote(desk, EventKey::new("unix", id), cast).await
@@ -247,9 +271,18 @@ async fn break_glass(
         .break_glass(found, approved)
         .await
         .map_err(Refused::from_store)?;
-    Ok(Some(Reply::say(format!(
-        "{operation} starts without a vote. Everybody who was not asked is told."
-    ))))
+    let now = desk.load(operation).await?;
+    match now.state {
+        State::AwaitingApproval => Err(Refused::You(format!(
+            "{operation} did not start: its plan has changed since it was shown. Read the new one first."
+        ))),
+        State::Failed => Err(Refused::You(now.ending.unwrap_or_else(|| {
+            format!("{operation} did not start: it {}.", now.state.in_words())
+        }))),
+        _ => Ok(Some(Reply::say(format!(
+            "{operation} starts without a vote. Everybody who was not asked is told."
+        )))),
+    }
 }
 
 async fn choose(

@@ -22,8 +22,14 @@ pub async fn button(
         .outbox_by_message(&message.platform, &message.channel, &message.message_ref)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let About::Question { question } = &row.message.about else {
-        return Ok(None);
+    let question = match &row.message.about {
+        About::Question { question } => question,
+        About::Approval { digest } => {
+            let digest = digest.clone();
+            return super::vote::button(desk, key, account, row.message.operation, digest, choice)
+                .await;
+        }
+        _ => return Ok(None),
     };
     let person = desk.person(account)?;
     let all = desk.store.questions(row.message.operation).await?;

@@ -1,7 +1,8 @@
-//! ✅ and ❌ under a request for votes. A withdrawn reaction withdraws the vote.
+//! ✅ and ❌ under a request for votes, and its buttons. A withdrawn reaction withdraws the vote; what
+//! was said by button is taken back by button.
 
 use rollbot_chat::MessageAt;
-use rollbot_core::approval::{Account, Ballot, MayNot, Vote};
+use rollbot_core::approval::{Account, Ballot, MayNot, Vote, Way};
 use rollbot_core::operation::State;
 use rollbot_core::outbox::About;
 use rollbot_core::store::{Batch, Guard, GuardFailed, StoreError, Write};
@@ -16,10 +17,19 @@ pub struct Cast {
     pub operation: OperationId,
     pub digest: Digest,
     pub account: Account,
-    pub ballot: Ballot,
+    /// Nothing to cast: both are taken back.
+    pub ballot: Option<Ballot>,
+    pub way: Way,
     /// `false` takes it back.
     pub on: bool,
 }
+
+/// The buttons under a request for votes, on platforms whose people like to press some.
+pub const BUTTONS: [(&str, &str); 3] = [
+    ("approve", "Approve"),
+    ("veto", "Veto"),
+    ("withdraw", "Withdraw my vote"),
+];
 
 /// A reaction. Those under other messages, and other emoji, mean nothing to us.
 pub async fn reaction(
@@ -45,7 +55,39 @@ pub async fn reaction(
         operation: row.message.operation,
         digest,
         account: account.clone(),
+        ballot: Some(ballot),
+        way: Way::Reaction,
+        on,
+    };
+    cast_vote(desk, key, cast).await
+}
+
+/// A button under a request for votes. Unlike a reaction it leaves nothing that its presser could
+/// see, so it is answered.
+pub async fn button(
+    desk: &Desk,
+    key: EventKey,
+    account: &Account,
+    operation: OperationId,
+    digest: Digest,
+    choice: &str,
+) -> Handled {
+    let (ballot, on) = match choice {
+        "approve" => (Some(Ballot::Approve), true),
+        "veto" => (Some(Ballot::Veto), true),
+        "withdraw" => (None, false),
+        other => {
+            return Err(Refused::You(format!(
+                "`{other}` is no vote: approve, veto or withdraw."
+            )));
+        }
+    };
+    let cast = Cast {
+        operation,
+        digest,
+        account: account.clone(),
         ballot,
+        way: Way::Said,
         on,
     };
     cast_vote(desk, key, cast).await
@@ -59,15 +101,25 @@ pub async fn cast_vote(desk: &Desk, key: EventKey, cast: Cast) -> Handled {
         "digest": cast.digest, "account": cast.account, "ballot": cast.ballot, "on": cast.on,
     });
     let refuse = async |actor: &str, why: String| -> Handled {
-        // Once per event: a platform delivers more than once.
+        // Once per event: a platform delivers more than once. And a reaction that somebody puts on
+        // again and again is refused with the same words only once; a button is always answered.
+        let told = match cast.way {
+            Way::Reaction => EventKey::new(
+                &cast.account.platform,
+                &format!("told/{id}/{}/{}/{why}", cast.digest, cast.account.user),
+            ),
+            Way::Said => key.clone(),
+        };
         if !desk.store.seen(&key).await? {
             let entry = desk.entry(actor, "vote-refused", why.clone(), facts.clone());
-            let batch = Batch::new()
-                .guard(Guard::NewEvent(key.clone()))
-                .write(Write::Audit {
-                    operation: id,
-                    entry,
-                });
+            let mut batch = Batch::new().guard(Guard::NewEvent(key.clone()));
+            if told != key {
+                batch = batch.guard(Guard::NewEvent(told));
+            }
+            let batch = batch.write(Write::Audit {
+                operation: id,
+                entry,
+            });
             match desk.store.commit(batch).await {
                 Ok(()) => {}
                 Err(StoreError::Guard(GuardFailed::SeenBefore)) => return Ok(None),
@@ -105,7 +157,7 @@ pub async fn cast_vote(desk: &Desk, key: EventKey, cast: Cast) -> Handled {
     }
     if cast.on
         && let Err(why) = entry.approval.may_vote(person, &operation.requester)
-        && !(cast.ballot == Ballot::Veto && person.id == operation.requester)
+        && !(cast.ballot == Some(Ballot::Veto) && person.id == operation.requester)
     {
         return refuse(
             &person.id.0,
@@ -113,23 +165,27 @@ pub async fn cast_vote(desk: &Desk, key: EventKey, cast: Cast) -> Handled {
         )
         .await;
     }
-    let vote = Vote {
+    let vote = |ballot| Vote {
         operation: id,
         digest: cast.digest.clone(),
         account: cast.account.clone(),
-        ballot: cast.ballot,
+        ballot,
+        way: cast.way,
         at: desk.clock.now(),
     };
     let (kind, text) = match (cast.on, cast.ballot) {
-        (true, Ballot::Approve) => ("vote", "approves"),
-        (true, Ballot::Veto) => ("vote", "vetoes"),
-        (false, Ballot::Approve) => ("vote-withdrawn", "withdraws the approval"),
-        (false, Ballot::Veto) => ("vote-withdrawn", "withdraws the veto"),
+        (true, Some(Ballot::Approve)) => ("vote", "approves"),
+        (true, Some(Ballot::Veto)) => ("vote", "vetoes"),
+        (false, Some(Ballot::Approve)) => ("vote-withdrawn", "withdraws the approval"),
+        (false, Some(Ballot::Veto)) => ("vote-withdrawn", "withdraws the veto"),
+        (_, None) => ("vote-withdrawn", "withdraws every vote given by button"),
     };
-    let write = if cast.on {
-        Write::Vote(vote)
-    } else {
-        Write::Unvote(vote)
+    let writes: Vec<Write> = match cast.ballot {
+        Some(ballot) if cast.on => vec![Write::Vote(vote(ballot))],
+        Some(ballot) => vec![Write::Unvote(vote(ballot))],
+        None => [Ballot::Approve, Ballot::Veto]
+            .map(|ballot| Write::Unvote(vote(ballot)))
+            .into(),
     };
     let batch = Batch::new()
         .guard(Guard::NewEvent(key.clone()))
@@ -141,13 +197,15 @@ pub async fn cast_vote(desk: &Desk, key: EventKey, cast: Cast) -> Handled {
             operation: id,
             digest: cast.digest.clone(),
         })
-        .write(write)
+        .writes(writes)
         .write(desk.audit(id, &person.id, kind, text, facts.clone()));
     desk.store
         .commit(batch)
         .await
         .map_err(Refused::from_store)?;
     desk.conductor.drive(id);
-    Ok(Some(Reply::say(format!("{id}: {} {text}.", person.name)))
-        .filter(|_| cast.account.platform == "unix"))
+    Ok(
+        Some(Reply::say(format!("{id}: {} {text}.", person.name)))
+            .filter(|_| cast.way == Way::Said),
+    )
 }

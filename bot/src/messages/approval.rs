@@ -7,6 +7,9 @@ use rollbot_core::plan::{DataLoss, Effect, EffectKind, Plan};
 use rollbot_notify::{ApprovalWords, ContingencyWords, StepWords, bytes, time_of_day};
 
 use super::Envelope;
+use crate::handlers::vote::BUTTONS;
+
+const CONSOLE: &str = "console";
 
 /// The vote is over, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +68,12 @@ pub fn approval(
             let mut message = envelope.message("approval", &words);
             if *decided == Decided::Open {
                 message.reactions = vec!["white_check_mark".to_owned(), "x".to_owned()];
+                // The console's reactions are buttons already.
+                if to.platform != CONSOLE {
+                    message.buttons = BUTTONS
+                        .map(|(key, label)| (key.to_owned(), label.to_owned()))
+                        .into();
+                }
             }
             message
         })

@@ -1,9 +1,9 @@
 //! From the plan to the start: votes are counted, read again, and the plan is made again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rollbot_core::approval::{Approved, Ballot, Ballots, Tally, Verdict, Vote, tally};
+use rollbot_core::approval::{Approved, Ballot, Ballots, Tally, Verdict, Vote, Way, tally};
 use rollbot_core::operation::{ApprovedBy, Operation, State};
 use rollbot_core::outbox::About;
 use rollbot_core::store::{Batch, Guard, StoreError, Write};
@@ -164,7 +164,7 @@ impl Conductor {
 }
 
 impl Inner {
-    /// Counts, leaving out the votes of platforms whose reactions could not be read.
+    /// Counts, leaving out the approvals of platforms whose reactions could not be read.
     pub async fn tally(
         &self,
         operation: &Operation,
@@ -173,7 +173,12 @@ impl Inner {
         unreadable: &BTreeSet<String>,
     ) -> Result<Tally, StoreError> {
         let mut votes = self.store.votes(operation.id).await?;
-        votes.retain(|vote| !unreadable.contains(&vote.account.platform));
+        // A veto that was seen stands, even where it cannot be read again.
+        votes.retain(|vote| {
+            vote.way == Way::Said
+                || vote.ballot == Ballot::Veto
+                || !unreadable.contains(&vote.account.platform)
+        });
         let ballots = Ballots {
             operation: operation.id,
             digest,
@@ -273,93 +278,102 @@ impl Inner {
         digest: &Digest,
     ) -> Result<BTreeSet<String>, StoreError> {
         let mut unreadable = BTreeSet::new();
-        let mut votes = self.store.votes(operation.id).await?;
-        votes.retain(|vote| vote.digest == *digest);
+        let mut standing: BTreeMap<String, Vec<Vote>> = BTreeMap::new();
         for row in self.store.outbox_of(operation.id).await? {
             let About::Approval { digest: about } = &row.message.about else {
                 continue;
             };
-            let Some(message_ref) = &row.message_ref else {
+            let (true, Some(message_ref)) = (about == digest, &row.message_ref) else {
                 continue;
             };
-            if about != digest {
-                continue;
-            }
-            let name = &row.message.destination.platform;
-            let Some(platform) = self.platforms.get(name) else {
+            let to = &row.message.destination;
+            let Some(platform) = self.platforms.get(&to.platform) else {
                 continue;
             };
-            let reading = platform.reactions(&row.message.destination.channel, message_ref);
-            let standing = match tokio::time::timeout(REACTIONS_DEADLINE, reading).await {
-                Ok(Ok(standing)) => standing,
+            let reading = platform.reactions(&to.channel, message_ref);
+            let seen = match tokio::time::timeout(REACTIONS_DEADLINE, reading).await {
+                Ok(Ok(seen)) => seen,
                 Ok(Err(error)) => {
-                    tracing::warn!(operation = %operation.id, platform = name, %error, "reactions cannot be read");
-                    unreadable.insert(name.clone());
+                    tracing::warn!(operation = %operation.id, platform = to.platform, %error, "reactions cannot be read");
+                    unreadable.insert(to.platform.clone());
                     continue;
                 }
                 Err(_) => {
-                    tracing::warn!(operation = %operation.id, platform = name, "reactions were not answered in time");
-                    unreadable.insert(name.clone());
+                    tracing::warn!(operation = %operation.id, platform = to.platform, "reactions were not answered in time");
+                    unreadable.insert(to.platform.clone());
                     continue;
                 }
             };
             let at = self.clock.now();
-            let seen: Vec<Vote> = standing
-                .into_iter()
-                .filter_map(|reaction| {
-                    Some(Vote {
-                        operation: operation.id,
-                        digest: digest.clone(),
-                        ballot: ballot(&reaction.emoji)?,
-                        account: reaction.account,
-                        at,
-                    })
-                })
-                .collect();
-            let same = |a: &Vote, b: &Vote| a.account == b.account && a.ballot == b.ballot;
-            let mut batch = Batch::new();
-            for vote in &seen {
-                if !votes.iter().any(|stored| same(stored, vote)) {
-                    batch = batch.write(Write::Vote(vote.clone())).write(self.audit(
-                        operation.id,
-                        &vote.account.user,
-                        "vote",
-                        format!("{} (read again on {name})", vote.ballot.as_str()),
-                        serde_json::json!({ "digest": digest, "account": vote.account }),
-                    ));
-                }
-            }
-            // A platform may hold more than one message of this vote: a reaction on any counts.
-            let several = self
-                .catalogue
-                .operators
-                .iter()
-                .filter(|to| to.platform == *name)
-                .count()
-                > 1;
-            for stored in votes
-                .iter()
-                .filter(|vote| vote.account.platform == *name && !several)
-            {
-                if !seen.iter().any(|vote| same(stored, vote)) {
-                    batch = batch.write(Write::Unvote(stored.clone())).write(self.audit(
-                        operation.id,
-                        &stored.account.user,
-                        "vote-withdrawn",
-                        format!("{} (read again on {name})", stored.ballot.as_str()),
-                        serde_json::json!({ "digest": digest, "account": stored.account }),
-                    ));
-                }
-            }
-            if !batch.writes.is_empty() {
-                batch = batch.guard(Guard::Digest {
+            let votes = seen.into_iter().filter_map(|reaction| {
+                Some(Vote {
                     operation: operation.id,
                     digest: digest.clone(),
-                });
-                self.store.commit(batch).await?;
-            }
+                    ballot: ballot(&reaction.emoji)?,
+                    account: reaction.account,
+                    way: Way::Reaction,
+                    at,
+                })
+            });
+            // A platform may hold more than one message of this vote: a reaction on any counts.
+            standing
+                .entry(to.platform.clone())
+                .or_default()
+                .extend(votes);
+        }
+        for (name, seen) in &standing {
+            self.correct_votes(operation, digest, name, seen, unreadable.contains(name))
+                .await?;
         }
         Ok(unreadable)
+    }
+
+    /// Writes what is new on a platform, and takes back what is not there any more. Where only a
+    /// part of its messages could be read, nothing is known to be gone.
+    async fn correct_votes(
+        &self,
+        operation: &Operation,
+        digest: &Digest,
+        name: &str,
+        seen: &[Vote],
+        in_part: bool,
+    ) -> Result<(), StoreError> {
+        let mut stored = self.store.votes(operation.id).await?;
+        stored.retain(|vote| {
+            vote.digest == *digest && vote.way == Way::Reaction && vote.account.platform == name
+        });
+        let same = |a: &Vote, b: &Vote| a.account == b.account && a.ballot == b.ballot;
+        let new = seen
+            .iter()
+            .filter(|vote| !stored.iter().any(|known| same(known, vote)))
+            .map(|vote| (vote, true));
+        let gone = stored
+            .iter()
+            .filter(|known| !in_part && !seen.iter().any(|vote| same(known, vote)))
+            .map(|vote| (vote, false));
+        let mut batch = Batch::new();
+        for (vote, on) in new.chain(gone) {
+            let (write, kind) = if on {
+                (Write::Vote(vote.clone()), "vote")
+            } else {
+                (Write::Unvote(vote.clone()), "vote-withdrawn")
+            };
+            batch = batch.write(write).write(self.audit(
+                operation.id,
+                &vote.account.user,
+                kind,
+                format!("{} (read again on {name})", vote.ballot.as_str()),
+                serde_json::json!({ "digest": digest, "account": vote.account }),
+            ));
+        }
+        if batch.writes.is_empty() {
+            return Ok(());
+        }
+        let batch = batch.guard(Guard::Digest {
+            operation: operation.id,
+            digest: digest.clone(),
+        });
+        self.store.commit(batch).await
     }
 
     /// The commit with which a run begins: state, approval on record, messages to operators and

@@ -113,6 +113,7 @@ macro_rules! conformance_tests {
             }
             people {
                 a_vote_counts_once_and_can_be_taken_back
+                a_vote_said_and_a_vote_shown_are_taken_back_apart
                 votes_on_older_digests_stay
                 a_lock_has_one_owner_until_it_is_given_back
                 a_lock_is_passed_within_one_batch
@@ -136,6 +137,8 @@ macro_rules! conformance_tests {
                 urgent_messages_come_first_and_none_before_its_time
                 a_message_is_found_by_its_id_on_the_platform
                 a_late_report_of_delivery_takes_nothing_back
+                a_refusal_concerns_only_the_content_that_was_refused
+                each_platform_has_its_own_queue
                 reports_on_unknown_messages_are_refused
                 messages_of_an_operation_are_listed_in_order
             }

@@ -21,7 +21,10 @@ async fn put(store: &dyn Store, message: &Message) -> OutboxRow {
 }
 
 async fn due(store: &dyn Store, millisecond: i64) -> Vec<String> {
-    let rows = store.outbox_due(at(millisecond), 100).await.unwrap();
+    let rows = store
+        .outbox_due("console", at(millisecond), 100)
+        .await
+        .unwrap();
     rows.into_iter().map(|row| row.message.identity).collect()
 }
 
@@ -131,7 +134,7 @@ pub async fn only_the_newest_content_is_due(backend: Arc<dyn Backend>) {
     for n in 0..5 {
         put(&*store, &saying(&live, &n.to_string())).await;
     }
-    let rows = store.outbox_due(at(0), 10).await.unwrap();
+    let rows = store.outbox_due("console", at(0), 10).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].revision, 5);
     assert_eq!(
@@ -144,7 +147,7 @@ pub async fn only_the_newest_content_is_due(backend: Arc<dyn Backend>) {
         .outbox_delivered(rows[0].id, 5, "m-1", at(10))
         .await
         .unwrap();
-    let rows = store.outbox_due(at(10), 10).await.unwrap();
+    let rows = store.outbox_due("console", at(10), 10).await.unwrap();
     assert_eq!((rows[0].revision, rows[0].delivered), (6, 5));
     assert_eq!(rows[0].message_ref.as_deref(), Some("m-1"));
     assert_eq!(rows[0].delivered_at, Some(at(10)));
@@ -180,11 +183,11 @@ pub async fn a_failure_waits_and_new_content_starts_anew(backend: Arc<dyn Backen
     let live = message(id, "live", About::Live);
     let row = put(&*store, &live).await;
     store
-        .outbox_failed(row.id, "429", at(2_000), false)
+        .outbox_failed(row.id, 1, "429", at(2_000), false)
         .await
         .unwrap();
     store
-        .outbox_failed(row.id, "500", at(5_000), false)
+        .outbox_failed(row.id, 1, "500", at(5_000), false)
         .await
         .unwrap();
     let failed = store.outbox_by_identity("live").await.unwrap().unwrap();
@@ -205,7 +208,7 @@ pub async fn a_failure_waits_and_new_content_starts_anew(backend: Arc<dyn Backen
         (0, at(3_000), None)
     );
     store
-        .outbox_failed(row.id, "500", at(6_000), false)
+        .outbox_failed(row.id, 2, "500", at(6_000), false)
         .await
         .unwrap();
     store
@@ -222,7 +225,7 @@ pub async fn what_was_given_up_is_not_due_until_it_says_something_new(backend: A
     let live = message(id, "live", About::Live);
     let row = put(&*store, &live).await;
     store
-        .outbox_failed(row.id, "no such channel", at(10), true)
+        .outbox_failed(row.id, 1, "no such channel", at(10), true)
         .await
         .unwrap();
     assert!(
@@ -285,11 +288,23 @@ pub async fn urgent_messages_come_first_and_none_before_its_time(backend: Arc<dy
     ];
     assert_eq!(due(&*store, 499).await, now);
     assert_eq!(due(&*store, 500).await[3], "later");
-    let first = store.outbox_due(at(499), 2).await.unwrap();
+    let first = store.outbox_due("console", at(499), 2).await.unwrap();
     assert_eq!(first.len(), 2);
     assert_eq!(first[0].message.identity, "question");
-    assert!(store.outbox_due(at(-1), 10).await.unwrap().is_empty());
-    assert!(store.outbox_due(at(499), 0).await.unwrap().is_empty());
+    assert!(
+        store
+            .outbox_due("console", at(-1), 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        store
+            .outbox_due("console", at(499), 0)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 pub async fn a_message_is_found_by_its_id_on_the_platform(backend: Arc<dyn Backend>) {
@@ -352,7 +367,7 @@ pub async fn reports_on_unknown_messages_are_refused(backend: Arc<dyn Backend>) 
     };
     refused(store.outbox_delivered(row.id + 1, 1, "m", at(1)).await);
     refused(store.outbox_delivered(row.id, 2, "m", at(1)).await);
-    refused(store.outbox_failed(row.id + 1, "x", at(1), false).await);
+    refused(store.outbox_failed(row.id + 1, 1, "x", at(1), false).await);
     assert_eq!(store.outbox_by_identity("nobody").await.unwrap(), None);
     assert_eq!(store.outbox_by_identity("live").await.unwrap(), Some(row));
 }
@@ -371,4 +386,51 @@ pub async fn messages_of_an_operation_are_listed_in_order(backend: Arc<dyn Backe
         .map(|row| row.message.identity.as_str())
         .collect();
     assert_eq!(identities, vec!["one", "two", "three"]);
+}
+
+pub async fn a_refusal_concerns_only_the_content_that_was_refused(backend: Arc<dyn Backend>) {
+    let store = backend.open().await.store;
+    let id = request(&*store, "trade", "a").await;
+    let live = message(id, "live", About::Live);
+    let row = put(&*store, &live).await;
+    // Shorter words were written while the long ones were being refused.
+    put(&*store, &saying(&live, "shorter")).await;
+    store
+        .outbox_failed(row.id, 1, "too long", at(9_000), true)
+        .await
+        .unwrap();
+    let newer = store.outbox_by_identity("live").await.unwrap().unwrap();
+    assert!(!newer.abandoned);
+    assert_eq!((newer.attempts, newer.last_error), (0, None));
+    assert_eq!(due(&*store, 0).await, vec!["live"]);
+    let unknown = store
+        .outbox_failed(row.id, 3, "from the future", at(1), false)
+        .await;
+    assert!(
+        matches!(unknown, Err(StoreError::NotFound { .. })),
+        "{unknown:?}"
+    );
+}
+
+pub async fn each_platform_has_its_own_queue(backend: Arc<dyn Backend>) {
+    let store = backend.open().await.store;
+    let id = request(&*store, "trade", "a").await;
+    assert!(store.outbox_platforms().await.unwrap().is_empty());
+    let here = message(id, "here", About::Live);
+    let mut there = message(id, "there", About::Live);
+    there.destination.platform = "slack".into();
+    put(&*store, &here).await;
+    let row = put(&*store, &there).await;
+    assert_eq!(due(&*store, 0).await, vec!["here"]);
+    let rows = store.outbox_due("slack", at(0), 10).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].message, there);
+    let mut platforms = store.outbox_platforms().await.unwrap();
+    platforms.sort();
+    assert_eq!(platforms, ["console", "slack"]);
+    store
+        .outbox_delivered(row.id, 1, "m-1", at(10))
+        .await
+        .unwrap();
+    assert_eq!(store.outbox_platforms().await.unwrap(), ["console"]);
 }

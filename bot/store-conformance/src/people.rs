@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rollbot_core::approval::Ballot;
+use rollbot_core::approval::{Ballot, Vote, Way};
 use rollbot_core::id::Digest;
 use rollbot_core::operation::{Lock, Phase, Question, State, StepRecord, StepState};
 use rollbot_core::store::{Batch, Guard, GuardFailed, StoreError, Write};
@@ -53,6 +53,27 @@ pub async fn a_vote_counts_once_and_can_be_taken_back(backend: Arc<dyn Backend>)
         .await
         .unwrap();
     assert!(store.votes(id).await.unwrap().contains(&first));
+}
+
+pub async fn a_vote_said_and_a_vote_shown_are_taken_back_apart(backend: Arc<dyn Backend>) {
+    let store = backend.open().await.store;
+    let id = request(&*store, "trade", "a").await;
+    let shown = vote(id, &Digest::of(b"plan"), "ben", Ballot::Approve);
+    let said = Vote {
+        way: Way::Said,
+        ..shown.clone()
+    };
+    let both = [shown.clone(), said.clone()].map(Write::Vote);
+    store.commit(Batch::new().writes(both)).await.unwrap();
+    assert_eq!(
+        store.votes(id).await.unwrap(),
+        vec![shown.clone(), said.clone()]
+    );
+    store
+        .commit(Batch::new().write(Write::Unvote(shown)))
+        .await
+        .unwrap();
+    assert_eq!(store.votes(id).await.unwrap(), vec![said]);
 }
 
 pub async fn votes_on_older_digests_stay(backend: Arc<dyn Backend>) {

@@ -1,7 +1,7 @@
 //! Values to store, and all that is stored about an operation in one comparable piece.
 
 use jiff::Timestamp;
-use rollbot_core::approval::{Account, Ballot, Vote};
+use rollbot_core::approval::{Account, Ballot, Vote, Way};
 use rollbot_core::audit::{AuditEntry, AuditRow};
 use rollbot_core::id::{Digest, EventKey, OperationId, PersonId};
 use rollbot_core::journal::{Class, Entry, JournalWrite, Outcome};
@@ -228,6 +228,7 @@ pub fn vote(operation: OperationId, digest: &Digest, user: &str, ballot: Ballot)
             user: user.into(),
         },
         ballot,
+        way: Way::Reaction,
         at: at(10),
     }
 }

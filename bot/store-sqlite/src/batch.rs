@@ -308,17 +308,18 @@ impl<'a> Work<'a> {
     async fn vote(&mut self, vote: &Vote) -> Result<(), Fault> {
         let (number, digest) = (vote.operation.number(), vote.digest.as_str());
         let (ballot, at) = (vote.ballot.as_str(), vote.at.as_millisecond());
-        let account = &vote.account;
+        let (account, way) = (&vote.account, vote.way.as_str());
         sqlx::query!(
-            "INSERT INTO votes (operation, digest, platform, team, account, ballot, at)
-            VALUES (?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT (operation, digest, platform, team, account, ballot) DO NOTHING",
+            "INSERT INTO votes (operation, digest, platform, team, account, ballot, way, at)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (operation, digest, platform, team, account, ballot, way) DO NOTHING",
             number,
             digest,
             account.platform,
             account.team,
             account.user,
             ballot,
+            way,
             at
         )
         .execute(&mut *self.connection)
@@ -329,15 +330,17 @@ impl<'a> Work<'a> {
     async fn unvote(&mut self, vote: &Vote) -> Result<(), Fault> {
         let (number, digest) = (vote.operation.number(), vote.digest.as_str());
         let (account, ballot) = (&vote.account, vote.ballot.as_str());
+        let way = vote.way.as_str();
         sqlx::query!(
             "DELETE FROM votes WHERE operation = ? AND digest = ? AND platform = ? AND team = ?
-                AND account = ? AND ballot = ?",
+                AND account = ? AND ballot = ? AND way = ?",
             number,
             digest,
             account.platform,
             account.team,
             account.user,
-            ballot
+            ballot,
+            way
         )
         .execute(&mut *self.connection)
         .await?;

@@ -206,19 +206,30 @@ async fn edit(
 
 pub(crate) async fn due(
     pool: &SqlitePool,
+    platform: &str,
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<OutboxRow>, Fault> {
     let (now, limit) = (now.as_millisecond(), limit.max(0));
     let rows = select_outbox!(
-        "WHERE delivered < revision AND abandoned = 0 AND next_at <= ?
+        "WHERE platform = ? AND delivered < revision AND abandoned = 0 AND next_at <= ?
         ORDER BY priority, id LIMIT ?",
+        platform,
         now,
         limit
     )
     .fetch_all(pool)
     .await?;
     all(rows)
+}
+
+pub(crate) async fn platforms(pool: &SqlitePool) -> Result<Vec<String>, Fault> {
+    let all = sqlx::query_scalar!(
+        "SELECT DISTINCT platform FROM outbox WHERE delivered < revision AND abandoned = 0"
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(all)
 }
 
 pub(crate) async fn of(pool: &SqlitePool, operation: OperationId) -> Result<Vec<OutboxRow>, Fault> {
@@ -291,15 +302,21 @@ pub(crate) async fn delivered(
 pub(crate) async fn failed(
     connection: &mut SqliteConnection,
     id: i64,
+    revision: i64,
     error: &str,
     next_at: Timestamp,
     abandon: bool,
 ) -> Result<(), Fault> {
     let next_at = next_at.as_millisecond();
+    // What was refused is this content: newer content written meanwhile has its own chance, now.
     let done = sqlx::query!(
-        "UPDATE outbox SET attempts = attempts + 1, last_error = ?, next_at = ?,
-            abandoned = abandoned OR ?
-        WHERE id = ?",
+        "UPDATE outbox SET
+            attempts = CASE revision WHEN ?1 THEN attempts + 1 ELSE attempts END,
+            last_error = CASE revision WHEN ?1 THEN ?2 ELSE last_error END,
+            next_at = CASE revision WHEN ?1 THEN ?3 ELSE next_at END,
+            abandoned = CASE revision WHEN ?1 THEN abandoned OR ?4 ELSE abandoned END
+        WHERE id = ?5 AND revision >= ?1",
+        revision,
         error,
         next_at,
         abandon,
@@ -307,7 +324,10 @@ pub(crate) async fn failed(
     )
     .execute(connection)
     .await?;
-    found(done.rows_affected(), id.to_string())
+    found(
+        done.rows_affected(),
+        format!("{id} with revision {revision}"),
+    )
 }
 
 fn found(rows: u64, which: String) -> Result<(), Fault> {

@@ -152,7 +152,7 @@ pub(crate) async fn operations(
 pub(crate) async fn votes(pool: &SqlitePool, operation: OperationId) -> Result<Vec<Vote>, Fault> {
     let number = operation.number();
     let rows = sqlx::query!(
-        "SELECT digest, platform, team, account, ballot, at FROM votes
+        "SELECT digest, platform, team, account, ballot, way, at FROM votes
         WHERE operation = ? ORDER BY at, id",
         number
     )
@@ -170,6 +170,7 @@ pub(crate) async fn votes(pool: &SqlitePool, operation: OperationId) -> Result<V
                 user: row.account,
             },
             ballot: column::word(&what, &row.ballot)?,
+            way: column::word(&what, &row.way)?,
             at: column::time(&what, row.at)?,
         });
     }

@@ -119,8 +119,18 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn outbox_due(&self, now: Timestamp, limit: i64) -> Result<Vec<OutboxRow>, StoreError> {
-        self.reading(outbox::due(&self.readers, now, limit)).await
+    async fn outbox_due(
+        &self,
+        platform: &str,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        self.reading(outbox::due(&self.readers, platform, now, limit))
+            .await
+    }
+
+    async fn outbox_platforms(&self) -> Result<Vec<String>, StoreError> {
+        self.reading(outbox::platforms(&self.readers)).await
     }
 
     async fn outbox_by_identity(&self, identity: &str) -> Result<Option<OutboxRow>, StoreError> {
@@ -166,14 +176,22 @@ impl Store for SqliteStore {
     async fn outbox_failed(
         &self,
         id: i64,
+        revision: i64,
         error: &str,
         next_at: Timestamp,
         abandon: bool,
     ) -> Result<(), StoreError> {
         self.writing(async {
             let mut transaction = self.writer()?.begin().await?;
-            let result =
-                outbox::failed(transaction.connection(), id, error, next_at, abandon).await;
+            let result = outbox::failed(
+                transaction.connection(),
+                id,
+                revision,
+                error,
+                next_at,
+                abandon,
+            )
+            .await;
             transaction.end(result).await
         })
         .await

@@ -4,6 +4,7 @@
 pub(crate) mod across;
 pub(crate) mod machine;
 pub(crate) mod people;
+pub(crate) mod platforms;
 pub(crate) mod policy;
 pub(crate) mod probes;
 pub(crate) mod reader;

@@ -158,7 +158,7 @@ fn reads(
     })
 }
 
-fn listen_address(reader: &Reader, listen: &Spanned<String>) -> Option<SocketAddr> {
+pub(crate) fn listen_address(reader: &Reader, listen: &Spanned<String>) -> Option<SocketAddr> {
     let parsed = listen.get_ref().parse();
     if parsed.is_err() {
         reader.problem_with(
@@ -329,6 +329,36 @@ pub(crate) fn chat(
     })
 }
 
+/// Platforms that need credentials.
+const SECTIONS: [&str; 2] = ["discord", "slack"];
+
+/// What a channel's id looks like there, and where people find it. Names are no ids: they can be
+/// given to another channel.
+fn shape(platform: &str) -> Option<(fn(&str) -> bool, &'static str)> {
+    fn of_slack(id: &str) -> bool {
+        id.len() >= 9
+            && id.starts_with(['C', 'G', 'D'])
+            && id
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+    }
+    fn of_discord(id: &str) -> bool {
+        id.parse().is_ok_and(|id: u64| id > 0)
+    }
+    match platform {
+        "slack" => Some((
+            of_slack,
+            "write it as \"slack/C024BE91L\"; Slack shows it at the end of the channel's details",
+        )),
+        "discord" => Some((
+            of_discord,
+            "write it as \"discord/302050872383242240\"; Discord copies it from the channel's menu, \
+             once developer mode is on",
+        )),
+        _ => None,
+    }
+}
+
 fn destination(
     reader: &Reader,
     text: &Spanned<String>,
@@ -356,11 +386,25 @@ fn destination(
     };
     if !platforms.iter().any(|known| known == platform) {
         let word = Spanned::new(text.span(), platform.to_owned());
-        reader.unknown(
-            &word,
-            "chat platform",
-            platforms.iter().map(String::as_str),
-            "platforms",
+        if SECTIONS.contains(&platform) {
+            reader.problem_with(
+                text.span(),
+                format!("messages go to `{platform}`, and there is no [{platform}]"),
+                format!("add a section [{platform}] with its credentials"),
+            );
+            return None;
+        }
+        let known = SECTIONS.into_iter().chain(["console"]);
+        reader.unknown(&word, "chat platform", known, "platforms");
+        return None;
+    }
+    if let Some((shape, how)) = shape(platform)
+        && !shape(channel)
+    {
+        reader.problem_with(
+            text.span(),
+            format!("`{channel}` is not the id of a channel of {platform}"),
+            how,
         );
         return None;
     }

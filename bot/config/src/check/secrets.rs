@@ -45,6 +45,22 @@ impl Secrets<'_> {
         }
     }
 
+    /// A value that is nothing but a secret.
+    pub fn secret(
+        &self,
+        reader: &Reader,
+        part: Range<usize>,
+        source: &SecretSource,
+    ) -> Option<Secret> {
+        match self.look_up(reader, part, source)? {
+            Resolved::Secret { before, secret } if before.is_empty() => Some(secret),
+            Resolved::Secret { before, secret } => {
+                Some(Secret::new(format!("{before}{}", secret.reveal())))
+            }
+            Resolved::Text(_) => None,
+        }
+    }
+
     fn look_up(
         &self,
         reader: &Reader,

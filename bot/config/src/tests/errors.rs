@@ -414,3 +414,46 @@ fn a_wrong_default_policy_hides_no_error_of_a_service() {
         load(&rollbot, &services, PEOPLE).unwrap_err()
     );
 }
+
+#[test]
+fn chat_platforms_need_their_credentials_and_ids() {
+    let text = with_rollbot(|text| {
+        let text = instead(
+            text,
+            "operations =",
+            "operations = [\"slack/ops\", \"discord/ops\", \"slak/C024BE91L\"]",
+        );
+        format!(
+            r#"{text}
+[slack]
+api_url = "slack.com"
+bot_token = {{ env = "NOT_THERE" }}
+signing_secret = {{ env = "TRADE_PAPER_TOKEN" }}
+sockets = 1
+
+[discord]
+way = "http"
+token = "abc"
+application = "my-app"
+guild = "0"
+public_key = "12"
+
+[webhooks]
+listen = "8701"
+"#
+        )
+    });
+    insta::assert_snapshot!("platforms", text);
+}
+
+#[test]
+fn messages_to_a_platform_without_credentials_are_refused() {
+    let text = with_rollbot(|text| {
+        instead(
+            text,
+            "announcements =",
+            "announcements = [\"slack/C024BE91L\", \"discord/302050872383242240\"]",
+        )
+    });
+    insta::assert_snapshot!("platforms_missing", text);
+}

@@ -1,13 +1,14 @@
 //! The example in `config/` is in order, and shows every key.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use rollbot_core::plan::{ArchiveFormat, HttpMethod, JsonTest};
 use rollbot_engine::Limits;
 
-use crate::config::{Access, Cutover, Process};
-use crate::{Config, PEOPLE, ROLLBOT, SERVICES};
+use crate::config::{Access, Cutover, DiscordWay, Process, SlackWay};
+use crate::{Config, PEOPLE, ROLLBOT, SERVICES, Secret};
 
 fn directory() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config"))
@@ -155,6 +156,9 @@ fn the_example_shows_every_key() {
         keys_of::<Console>(),
         keys_of::<Channel>(),
         keys_of::<Control>(),
+        keys_of::<Slack>(),
+        keys_of::<Discord>(),
+        keys_of::<Webhooks>(),
         keys_of::<Chat>(),
         keys_of::<Approval>(),
         keys_of::<BreakGlass>(),
@@ -182,7 +186,11 @@ fn the_example_shows_every_key() {
         keys_of::<GrantList>(),
     ];
     assert_eq!(missing(SERVICES, &services), Vec::<String>::new());
-    let people = [keys_of::<People>(), keys_of::<Person>(), keys_of::<Slack>()];
+    let people = [
+        keys_of::<People>(),
+        keys_of::<Person>(),
+        keys_of::<SlackAccount>(),
+    ];
     assert_eq!(missing(PEOPLE, &people), Vec::<String>::new());
 }
 
@@ -197,7 +205,7 @@ fn what_is_commented_out_in_the_example_is_the_default() {
                 && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
                 // Without a default, and those of "commands".
                 && !["env_file", "bus", "state_directory", "name", "argv", "log", "port",
-                     "environment", "directory"].contains(&key)
+                     "environment", "directory", "signing_secret", "public_key"].contains(&key)
         });
         changed.push_str(key.unwrap_or(line));
         changed.push('\n');
@@ -217,6 +225,43 @@ fn what_is_commented_out_in_the_example_is_the_default() {
     assert_eq!(changed.process, Process::Auto);
     assert_eq!(changed.log, example.log);
     assert_eq!(changed.registry, example.registry);
+    assert_eq!(changed.slack, example.slack);
+    assert_eq!(changed.discord, example.discord);
+    assert_eq!(changed.webhooks, example.webhooks);
+}
+
+#[test]
+fn the_example_has_a_slack_app_and_a_discord_application() {
+    let config = example();
+    let slack = config.slack.clone().unwrap();
+    assert_eq!(slack.api_url, "https://slack.com/api");
+    assert_eq!(slack.bot_token, Secret::new("xoxb-1"));
+    let app_token = Secret::new("xapp-1");
+    assert_eq!(
+        slack.way,
+        SlackWay::Socket {
+            app_token,
+            sockets: 2
+        }
+    );
+    let discord = config.discord.clone().unwrap();
+    assert_eq!(discord.api_url, "https://discord.com");
+    assert_eq!(discord.guild, Some(1_029_384_756_000_000_001));
+    assert_eq!(discord.way, DiscordWay::Gateway);
+    assert!(!config.has_webhooks());
+    assert_eq!(config.webhooks, SocketAddr::from(([127, 0, 0, 1], 8701)));
+    let platforms: Vec<_> = config
+        .chat
+        .operations
+        .iter()
+        .map(|to| to.platform.as_str())
+        .collect();
+    assert_eq!(platforms, ["console", "slack", "discord"]);
+    let shown = format!("{config:?}");
+    assert!(
+        !shown.contains("xoxb-1") && !shown.contains("d-token"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod amount;
 mod given;
 mod people;
+mod platforms;
 mod rollbot;
 mod services;
 mod value;
@@ -17,7 +18,8 @@ use std::path::Path;
 
 pub use amount::{Period, Size};
 pub use given::{Given, Table, list, table};
-pub use people::{People, Person, Slack};
+pub use people::{People, Person, SlackAccount};
+pub use platforms::{Discord, DiscordWay, Slack, SlackWay, Webhooks};
 pub use rollbot::{
     Access, Approval, Backup, Bot, BreakGlass, Channel, Chat, ComposeProject, Console, Control,
     Docker, Engine, Host, Log, LogFormat, LogLevel, Manager, Process, Registry, RegistryKind,

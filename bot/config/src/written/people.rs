@@ -27,13 +27,13 @@ pub struct Person {
     pub unix: Given<String>,
     /// Discord's user id: `302050872383242240`.
     pub discord: Given<String>,
-    pub slack: Given<Slack>,
+    pub slack: Given<SlackAccount>,
 }
 
 /// A Slack account. The ids, not the names: those can be changed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Slack {
+pub struct SlackAccount {
     /// `T024BE7LD`
     pub team: Given<String>,
     /// `U023BECGF`

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rollbot_core::plan::ArchiveFormat;
 use serde::{Deserialize, Serialize};
 
-use super::{Given, Period, Size, Table, Value};
+use super::{Discord, Given, Period, Size, Slack, Table, Value, Webhooks};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +16,9 @@ pub struct Rollbot {
     pub store: Given<Store>,
     pub console: Given<Console>,
     pub control: Given<Control>,
+    pub slack: Given<Slack>,
+    pub discord: Given<Discord>,
+    pub webhooks: Given<Webhooks>,
     pub chat: Given<Chat>,
     pub approval: Given<Approval>,
     pub break_glass: Given<BreakGlass>,

@@ -65,14 +65,52 @@ fn look(port: u16) -> Result<Option<PortOwner>, String> {
         found.sort();
         if let Some((pid, name)) = found.into_iter().next() {
             let (pid, name) = eldest_holder(pid, name, &sockets);
-            return Ok(Some(PortOwner { port, pid, name }));
+            let in_container = in_container(pid);
+            return Ok(Some(PortOwner {
+                port,
+                pid,
+                name,
+                in_container,
+            }));
         }
     }
     Ok(Some(PortOwner {
         port,
         pid: 0,
         name: "not visible to this user".to_owned(),
+        in_container: false,
     }))
+}
+
+/// Whether the kernel counts the process to a container that is not ours.
+fn in_container(pid: u32) -> bool {
+    let container = |pid: &str| {
+        let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        container_of(&text).map(str::to_owned)
+    };
+    let theirs = container(&pid.to_string());
+    theirs.is_some() && theirs != container("self")
+}
+
+/// The id of the container that a process is directly in, by the table of its control groups:
+/// `/docker/4f…`, `/system.slice/docker-4f….scope`, `/machine.slice/libpod-4f….scope`. A service of
+/// a service manager within a container is that manager's.
+fn container_of(table: &str) -> Option<&str> {
+    const ID: usize = 64;
+    let path = |of: &str| {
+        table.lines().find_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            rest.strip_prefix(of)?.strip_prefix(':')
+        })
+    };
+    // With two versions at once it is the first that tells.
+    let path = path("name=systemd")
+        .filter(|path| *path != "/")
+        .or_else(|| path(""))?;
+    let last = path.rsplit('/').next()?;
+    let last = last.strip_suffix(".scope").unwrap_or(last);
+    let id = last.rsplit('-').next()?;
+    (id.len() == ID && id.bytes().all(|b| b.is_ascii_hexdigit())).then_some(id)
 }
 
 /// Inodes of the sockets that listen on the port, of all users and both address families.
@@ -293,10 +331,47 @@ mod tests {
             port: 1,
             pid: 2,
             name: name.to_owned(),
+            in_container: false,
         };
         for name in ["docker-proxy", "dockerd", "com.docker.back", "pasta.avx2"] {
             assert!(owner(name).is_container(), "{name}");
         }
         assert!(!owner("trade-native").is_container());
+    }
+
+    #[test]
+    fn a_process_in_a_container_is_told_from_one_of_the_machine() {
+        let id = "4f".repeat(32);
+        for (table, wanted) in [
+            (format!("0::/docker/{id}\n"), true),
+            (format!("0::/system.slice/docker-{id}.scope\n"), true),
+            (format!("0::/machine.slice/libpod-{id}.scope\n"), true),
+            (
+                format!("4:memory:/docker/{id}\n1:name=systemd:/docker/{id}\n0::/\n"),
+                true,
+            ),
+            (
+                format!(
+                    "4:memory:/docker/{id}\n1:name=systemd:/docker/{id}/system.slice/trade.service\n"
+                ),
+                false,
+            ),
+            (
+                "0::/system.slice/cryptobot-trade.service\n".to_owned(),
+                false,
+            ),
+            (
+                "1:name=systemd:/\n0::/user.slice/session-3.scope\n".to_owned(),
+                false,
+            ),
+            (String::new(), false),
+        ] {
+            assert_eq!(
+                container_of(&table),
+                wanted.then_some(id.as_str()),
+                "{table}"
+            );
+        }
+        assert!(!in_container(std::process::id()));
     }
 }

@@ -70,6 +70,9 @@ pub struct PortOwner {
     pub pid: u32,
     /// The process's own short name, as the kernel has it.
     pub name: String,
+    /// Whether the process itself runs in a container, with the host's network.
+    #[serde(default)]
+    pub in_container: bool,
 }
 
 /// Names of the processes that hold a published port on behalf of a container.
@@ -90,13 +93,14 @@ const CONTAINER_PROXIES: [&str; 9] = [
 const KERNEL_NAME_LENGTH: usize = 15;
 
 impl PortOwner {
-    /// Whether the port is held by a container engine for a container. Such a process must not be
+    /// Whether the port is held by a container, or by its engine for it. Such a process must not be
     /// signalled: the container is to be stopped instead.
     pub fn is_container(&self) -> bool {
-        CONTAINER_PROXIES
-            .iter()
-            .map(|name| name.get(..KERNEL_NAME_LENGTH).unwrap_or(name))
-            .any(|name| self.name == name)
+        self.in_container
+            || CONTAINER_PROXIES
+                .iter()
+                .map(|name| name.get(..KERNEL_NAME_LENGTH).unwrap_or(name))
+                .any(|name| self.name == name)
             || self.name.starts_with("pasta.")
     }
 

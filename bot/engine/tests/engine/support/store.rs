@@ -108,8 +108,16 @@ impl Store for Mortal {
     async fn seen(&self, event: &EventKey) -> Result<bool, StoreError> {
         self.inner.seen(event).await
     }
-    async fn outbox_due(&self, now: Timestamp, limit: i64) -> Result<Vec<OutboxRow>, StoreError> {
-        self.inner.outbox_due(now, limit).await
+    async fn outbox_due(
+        &self,
+        platform: &str,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        self.inner.outbox_due(platform, now, limit).await
+    }
+    async fn outbox_platforms(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.outbox_platforms().await
     }
     async fn outbox_by_identity(&self, identity: &str) -> Result<Option<OutboxRow>, StoreError> {
         self.inner.outbox_by_identity(identity).await
@@ -141,11 +149,14 @@ impl Store for Mortal {
     async fn outbox_failed(
         &self,
         id: i64,
+        revision: i64,
         error: &str,
         next_at: Timestamp,
         abandon: bool,
     ) -> Result<(), StoreError> {
-        self.inner.outbox_failed(id, error, next_at, abandon).await
+        self.inner
+            .outbox_failed(id, revision, error, next_at, abandon)
+            .await
     }
     async fn keep_component(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
         self.inner.keep_component(digest, bytes).await

@@ -187,11 +187,13 @@ impl World {
                     port,
                     pid: 4711,
                     name: "trade-native".into(),
+                    in_container: false,
                 }),
                 (false, true) => Some(PortOwner {
                     port,
                     pid: 12,
                     name: "docker-proxy".into(),
+                    in_container: false,
                 }),
                 (false, false) => None,
             }),
