@@ -30,7 +30,7 @@ pub struct Materials {
     pub engine: EngineConfig,
     pub templates: Option<PathBuf>,
     pub console: Option<ConsoleConfig>,
-    pub control_socket: PathBuf,
+    pub control: rollbot_config::Control,
     pub state_directory: PathBuf,
     pub outbox: OutboxConfig,
 }
@@ -139,8 +139,8 @@ impl Bot {
             .as_ref()
             .map(|listener| listener.local_addr())
             .transpose()?;
-        let socket = materials.control_socket;
-        let listener = bind(&socket)
+        let rollbot_config::Control { socket, group } = materials.control;
+        let listener = bind(&socket, group.as_deref())
             .with_context(|| format!("the control socket {} cannot be opened", socket.display()))?;
         let control = ControlServer::new(desk.clone(), console.clone(), listener, socket);
         let health = Arc::new(Readiness {

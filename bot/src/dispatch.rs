@@ -79,6 +79,9 @@ pub enum Refused {
     /// The one who asked can mend it; said to them as it is.
     #[error("{0}")]
     You(String),
+    /// What was typed is no command; the text marks the place, so its columns must stay columns.
+    #[error("{0}")]
+    Slip(String),
     /// We broke. Said in general terms; the cause is in the log.
     #[error(transparent)]
     Us(#[from] StoreError),
@@ -143,14 +146,7 @@ impl Desk {
                 let person = self.person(&account)?;
                 let command = match parse(&text, &self.services) {
                     Ok(command) => command,
-                    // Marked in a block, where columns stay columns.
-                    Err(error) => {
-                        let block = Some(error.to_string());
-                        return Ok(Some(Reply {
-                            block,
-                            ..Reply::default()
-                        }));
-                    }
+                    Err(error) => return Err(Refused::Slip(error.to_string())),
                 };
                 let origin = Origin {
                     platform: account.platform.clone(),
@@ -232,12 +228,23 @@ impl Desk {
     /// # Errors
     /// What to tell the one who acted, where nothing was done.
     pub async fn plainly(&self, event: ChatEvent) -> Result<Option<Reply>, String> {
+        self.worked_on(event)
+            .await
+            .map_err(|refusal| refusal.block.unwrap_or(refusal.text))
+    }
+
+    /// What to say, where it was done and where it was not.
+    async fn worked_on(&self, event: ChatEvent) -> Result<Option<Reply>, Reply> {
         match tokio::time::timeout(ANSWER_WITHIN, self.handle(event)).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(Refused::SeenBefore)) => Ok(None),
-            Ok(Err(Refused::You(why))) => Err(why),
-            Ok(Err(Refused::Us(error))) => Err(self.broke(&error)),
-            Err(_) => Err(LATE.to_owned()),
+            Ok(Err(Refused::You(why))) => Err(Reply::say(why)),
+            Ok(Err(Refused::Slip(marked))) => Err(Reply {
+                block: Some(marked),
+                ..Reply::default()
+            }),
+            Ok(Err(Refused::Us(error))) => Err(Reply::say(self.broke(&error))),
+            Err(_) => Err(Reply::say(LATE)),
         }
     }
 
@@ -302,9 +309,9 @@ impl Dispatch for Desk {
             | ChatEvent::Button { account, .. } => account.platform.clone(),
             ChatEvent::Connected { platform } => platform.clone(),
         };
-        let reply = match self.plainly(event).await {
+        let reply = match self.worked_on(event).await {
             Ok(reply) => reply?,
-            Err(why) => Reply::say(why),
+            Err(refusal) => refusal,
         };
         Some(self.rendered(&platform, &reply))
     }
