@@ -94,7 +94,7 @@ impl First {
         if file.is_some() {
             rest.push(json!({
                 "content": "", "flags": flags, "allowed_mentions": no_mentions(),
-                "attachments": [{"id": 0, "filename": "answer.md"}],
+                "attachments": [{"id": "0", "filename": "answer.md"}],
             }));
         }
         Self {

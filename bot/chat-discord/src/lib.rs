@@ -17,8 +17,9 @@
 //!
 //! # What is serenity's, and what is not
 //!
-//! Routes, request building, error bodies, permissions and attachments are serenity's. The
-//! gateway's loop is our own, because serenity's neither hands out sequence numbers nor notices a
+//! Routes, error bodies, permissions, intents and ids are serenity's. Requests are sent by the
+//! HTTP client it is built with, under rate limits of our own (see `rest.rs`). The gateway's loop
+//! is our own, because serenity's neither hands out sequence numbers nor notices a
 //! dead connection earlier than two of the server's intervals (80 s). Payloads are read as the few
 //! fields that are needed: an event with a field that a library does not know yet still arrives.
 

@@ -136,7 +136,10 @@ impl Writer {
     }
 
     fn words(&mut self, text: &str) {
-        let text = plain(text, self.line.raw.is_empty());
+        // What follows a label may become a line of its own.
+        let after_label = |(_, after): &(String, String)| after.trim().is_empty();
+        let start = self.line.raw.is_empty() || self.line.lead.as_ref().is_some_and(after_label);
+        let text = plain(text, start);
         let raw = text_of(&text);
         self.add(&text, &text, &raw);
     }
@@ -342,9 +345,10 @@ pub(crate) fn cut(text: &str, most: usize) -> Vec<String> {
             part.push('\n');
         }
         for c in line.chars() {
-            // Never between a backslash and what it makes harmless.
+            // Never between a backslash and what it makes harmless; and what was within a line must
+            // not count as its beginning.
             if length(&part) + 4 > most && !part.ends_with('\\') {
-                parts.push(std::mem::take(&mut part));
+                parts.push(std::mem::replace(&mut part, "\u{2026}".to_owned()));
             }
             part.push(c);
         }

@@ -4,8 +4,8 @@
 //! colour, and fields. Lines of a thread (`detail`) are plain messages, since a row of embeds would
 //! bury them. The looks are taken from a few habits of the templates: the first line is the title
 //! where it has something bold; a later paragraph that begins with something bold is a field; the
-//! last line of an approval and of a live message is the footer; the last part of the title is
-//! the state.
+//! last line of an approval, of a live message and of what has fields is the footer, if it is
+//! plain; the last part of the title is the state.
 //!
 //! # How a message of ours is found again
 //!
@@ -106,7 +106,7 @@ pub(crate) fn written(message: &Outgoing) -> Result<Written, String> {
     });
     // An edit that brings no file takes the one away that an earlier one brought.
     body["attachments"] = match &file {
-        Some((name, _)) => json!([{"id": 0, "filename": name}]),
+        Some((name, _)) => json!([{"id": "0", "filename": name}]),
         None => json!([]),
     };
     Ok(Written { body, file })
@@ -222,8 +222,14 @@ fn card(body: &str, kind: &str) -> Card {
     {
         card.title = lines.remove(0).bare.trim().to_owned();
     }
-    if matches!(kind, "approval" | "live")
+    // A plan that is only shown has fields and ends as an approval does.
+    let has_fields = all.iter().any(|block| match block {
+        Block::Paragraph(lines) => lines.first().is_some_and(|line| line.lead.is_some()),
+        _ => false,
+    });
+    if (matches!(kind, "approval" | "live") || has_fields)
         && let Some(Block::Paragraph(lines)) = all.last_mut()
+        && lines.last().is_some_and(|line| !line.has_bold)
         && let Some(last) = lines.pop()
     {
         if length(&last.raw) <= FIELD {
@@ -275,10 +281,14 @@ fn card(body: &str, kind: &str) -> Card {
     card
 }
 
-/// What follows a label, without the dash that joined them.
+/// What follows a label, without the dash that joined them; unless what comes then would count as
+/// the beginning of a line.
 fn begin(after: &str) -> String {
     let text = after.trim_start();
-    text.strip_prefix("\u{2014} ").unwrap_or(text).to_owned()
+    text.strip_prefix("\u{2014} ")
+        .filter(|rest| rest.starts_with(char::is_alphabetic))
+        .unwrap_or(text)
+        .to_owned()
 }
 
 const BLUE: u32 = 0x58_65_f2;

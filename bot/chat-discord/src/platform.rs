@@ -11,7 +11,7 @@ use crate::Discord;
 use crate::intake::account;
 use crate::markdown::pieces;
 use crate::message::{self, CONTENT, no_mentions};
-use crate::rest::{Ask, Failed, Urgency};
+use crate::rest::{Ask, Urgency};
 use crate::wire::{self, Emoji, emoji_in_path};
 
 /// The name of the platform, in accounts and destinations.
@@ -335,11 +335,5 @@ impl ChatPlatform for Discord {
 
     fn connection(&self) -> Connection {
         self.connection_now()
-    }
-}
-
-impl From<Failed> for String {
-    fn from(failed: Failed) -> Self {
-        SendError::from(failed).to_string()
     }
 }

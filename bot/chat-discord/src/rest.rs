@@ -1,18 +1,21 @@
 //! Requests to Discord: one way out, which keeps its rate limits, stops for good when the
 //! credentials are refused, and says of every failure whether it helps to try again.
 //!
-//! Routes, headers and forms are serenity's. The requests are sent here, because serenity's own
-//! client loses the time to wait of a 429, and lets many requests run into the same one.
+//! Routes and errors are serenity's. The requests are sent here, because serenity's own client
+//! loses the time to wait of a 429, and lets many requests run into the same one.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use rollbot_chat::SendError;
 use serde_json::Value;
-use serenity::builder::CreateAttachment;
-use serenity::http::{DiscordJsonError, LightMethod, Multipart, Request, Route};
+use serenity::http::{DiscordJsonError, LightMethod, Route};
 use serenity_reqwest as reqwest;
 use tokio::time::{Instant, timeout_at};
+
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use reqwest::multipart::{Form, Part};
+use url::Url;
 
 use crate::config::{ConfigError, DiscordConfig};
 use crate::pace::{Key, Pace, Verdict};
@@ -294,28 +297,43 @@ impl Rest {
         }
     }
 
+    /// Not by serenity's own builder: it writes the whole request, with tokens in its path, into a
+    /// span of the log.
     fn built(&self, ask: &Ask<'_>) -> Result<reqwest::Request, String> {
-        let mut request = Request::new(ask.route, ask.method);
+        let path = ask.route.path().replace("https://discord.com", &self.base);
+        let mut url = Url::parse(&path).map_err(|error| error.to_string())?;
         if !ask.params.is_empty() {
-            request = request.params(Some(ask.params.clone()));
+            url.query_pairs_mut().extend_pairs(&ask.params);
         }
-        match (&ask.body, &ask.file) {
+        let mut request = self
+            .client
+            .request(ask.method.reqwest_method(), url)
+            .header(USER_AGENT, serenity::constants::USER_AGENT);
+        // Whoever holds the token of an interaction needs no other.
+        if !Key::of(&ask.route, ask.method).has_own_token() {
+            request = request.header(AUTHORIZATION, self.authorization.clone());
+        }
+        request = match (&ask.body, &ask.file) {
+            (None, _) => request.header(CONTENT_LENGTH, 0),
+            (Some(body), None) => request
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.to_string()),
             (Some(body), Some((name, bytes))) => {
-                let file = CreateAttachment::bytes(bytes.clone(), name.clone());
-                request = request.multipart(Some(Multipart {
-                    upload: serenity::http::MultipartUpload::Attachments(vec![file]),
-                    fields: Vec::new(),
-                    payload_json: Some(body.to_string()),
-                }));
+                let file = Part::bytes(bytes.clone())
+                    .file_name(name.clone())
+                    .mime_str("text/markdown; charset=utf-8")
+                    .map_err(cause)?;
+                let json = Part::text(body.to_string())
+                    .mime_str("application/json")
+                    .map_err(cause)?;
+                request.multipart(
+                    Form::new()
+                        .part("payload_json", json)
+                        .part("files[0]", file),
+                )
             }
-            (Some(body), None) => request = request.body(Some(body.to_string().into_bytes())),
-            (None, _) => {}
-        }
-        request
-            .build(&self.client, &self.authorization, Some(&self.base))
-            .map_err(|error| error.to_string())?
-            .build()
-            .map_err(cause)
+        };
+        request.build().map_err(cause)
     }
 }
 

@@ -17,7 +17,10 @@ async fn discord_py_works_with_it() {
         .output()
         .await
         .unwrap();
-    assert!(prepared.status.success(), "tests/prepare/discord-client.sh failed");
+    assert!(
+        prepared.status.success(),
+        "tests/prepare/discord-client.sh failed"
+    );
     let python = String::from_utf8(prepared.stdout).unwrap();
     let fake = FakeDiscord::start(Options {
         // Short, so that heartbeats are among what is tested.

@@ -53,8 +53,8 @@ async fn missing_permissions_are_named() {
     assert_eq!(
         failed,
         [
-            "channel OPS: permission \"Create Public Threads\" is missing",
             "channel OPS: permission \"Embed Links\" is missing",
+            "channel OPS: permission \"Create Public Threads\" is missing",
             "channel HIDDEN: permission \"View Channel\" is missing",
             "channel 12 does not exist",
             "channel `ops` is no id of Discord's",

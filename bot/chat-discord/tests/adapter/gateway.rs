@@ -228,3 +228,39 @@ async fn events_that_come_twice_or_out_of_order_keep_their_keys() {
     assert_eq!(on, [true, false, true]);
     house.close().await;
 }
+
+#[tokio::test]
+async fn events_out_of_order_are_taken_in_all_the_same() {
+    let house = House::open().await;
+    house.fake.gateway(|faults| faults.reorder = true);
+    let ids: Vec<u64> = (0..4)
+        .map(|_| {
+            house
+                .fake
+                .command(house.ana, house.channel, "rollback", &trade())
+        })
+        .collect();
+    for id in ids {
+        house.answered(id).await;
+    }
+    assert_eq!(house.ears.lines().len(), 4);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_hundred_commands_at_once_are_all_answered() {
+    let house = House::open().await;
+    house.ears.say("done", true);
+    let ids: Vec<u64> = (0..100)
+        .map(|_| {
+            house
+                .fake
+                .command(house.ana, house.channel, "rollback", &trade())
+        })
+        .collect();
+    for id in ids {
+        house.answered(id).await;
+        assert_eq!(house.fake.answers(id)[0].content, "done");
+    }
+    house.close().await;
+}

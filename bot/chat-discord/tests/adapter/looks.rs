@@ -10,9 +10,7 @@ use crate::house::House;
 fn kind(template: &str) -> &str {
     match template {
         "approval" | "live" | "detail" | "question" => template,
-        // A dry run is shown as the approval would be.
-        "plan" => "approval",
-        "notice" | "answer" => "notice",
+        "plan" | "notice" | "answer" => "notice",
         _ => "announcement",
     }
 }
@@ -29,7 +27,11 @@ async fn every_template_looks_well() {
     let house = House::open().await;
     let templates = templates(&house);
     for spec in TEMPLATES {
-        let values = Templates::sample(spec.name).unwrap();
+        let mut values = Templates::sample(spec.name).unwrap();
+        if spec.name == "question" {
+            // Still open, with what may be answered.
+            values["answer"] = serde_json::Value::Null;
+        }
         let body = templates.render("discord", spec.name, &values).unwrap();
         let mut message = house.outgoing(spec.name, kind(spec.name), &body);
         if spec.name == "question" {
@@ -45,6 +47,7 @@ async fn every_template_looks_well() {
             .unwrap();
         let shown = serde_json::json!({
             "content": seen.content, "embeds": seen.embeds, "components": seen.components,
+            "reactions": seen.reactions.iter().map(|(emoji, _)| emoji).collect::<Vec<_>>(),
         });
         insta::assert_json_snapshot!(spec.name, shown);
     }
@@ -70,7 +73,8 @@ async fn text_of_others_neither_pings_nor_links_nor_formats_in_any_template() {
     let nasty = [
         "@everyone <@1234> <@&99> <#12>",
         "https://evil.example/x [a](https://evil.example)",
-        "**b** ||s|| ~~d~~ __u__ `c` # h\n# h\n> q\n- i\n1. n",
+        "**b** ||s|| ~~d~~ _u_ `c`",
+        "# h\n# h\n> q\n- i\n1. n",
         "```\n@everyone\n```",
         "\\<@12> :smile: <a:b:12345> <t:1:R>",
         "&#64;everyone\u{202e}\u{200b}",

@@ -196,6 +196,7 @@ async def scenario(client, control, facts):
 
 
 async def main():
+    discord.utils.setup_logging()
     async with aiohttp.ClientSession() as session:
         control = Control(session)
         facts = await control("facts")

@@ -34,15 +34,29 @@ pub(super) fn callback(world: &mut World, call: &Call<'_>, id: u64, token: &str)
         return Err(unknown());
     }
     let message = answer(world, id, call)?;
-    if call.query("with_response") == Some("true") {
+    // Libraries write a boolean in several ways.
+    if matches!(call.query("with_response"), Some("true" | "True" | "1")) {
         let shown = message.and_then(|message| {
             let interaction = world.interactions.get(&id)?;
             Some(world.message_json(world.message(interaction.channel, message)?))
         });
-        return Reply::ok(json!({
-            "interaction": {"id": id.to_string(), "type": 2, "response_message_id": message.map(|id| id.to_string())},
-            "resource": {"type": 4, "message": shown},
-        }));
+        let (kind, asked) = world
+            .interactions
+            .get(&id)
+            .map(|found| (found.answer.as_ref().map(|(kind, _)| *kind), found.kind))
+            .unwrap_or_default();
+        let mut said = json!({
+            "interaction": {
+                "id": id.to_string(), "type": asked,
+                "response_message_id": message.map(|id| id.to_string()),
+                "response_message_loading": kind == Some(5),
+                "response_message_ephemeral": call.body["data"]["flags"] == json!(EPHEMERAL),
+            },
+        });
+        if shown.is_some() {
+            said["resource"] = json!({"type": kind, "message": shown});
+        }
+        return Reply::ok(said);
     }
     Ok(Reply::Empty)
 }

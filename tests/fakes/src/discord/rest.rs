@@ -303,8 +303,11 @@ impl World {
     }
 
     fn open_direct(&mut self, call: &Call<'_>) -> Answered {
-        let user = call.body["recipient_id"].as_str().unwrap_or("");
-        let user = user.parse().unwrap_or_default();
+        let user = &call.body["recipient_id"];
+        let user = user
+            .as_u64()
+            .or_else(|| user.as_str()?.parse().ok())
+            .unwrap_or_default();
         if !self.users.contains_key(&user) {
             return Err(Refusal::new(400, 50033, "Invalid Recipient(s)"));
         }

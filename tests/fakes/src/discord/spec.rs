@@ -10,7 +10,9 @@ const DESCRIPTION: &str = include_str!("../../spec/discord-openapi.json");
 
 /// The validator of a body, by method and path template.
 static VALIDATORS: LazyLock<BTreeMap<String, Validator>> = LazyLock::new(|| {
-    let description: Value = serde_json::from_str(DESCRIPTION).unwrap_or_default();
+    let mut description: Value = serde_json::from_str(DESCRIPTION).unwrap_or_default();
+    // Discord's documentation says that ids are taken as numbers as well.
+    description["components"]["schemas"]["SnowflakeType"]["type"] = json!(["string", "integer"]);
     let mut validators = BTreeMap::new();
     let Some(paths) = description["paths"].as_object() else {
         return validators;
