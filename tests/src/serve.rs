@@ -68,7 +68,7 @@ impl Serve {
             &format!("state_directory = \"{}\"", is.display()),
         )?;
         serve.append(&format!(
-            "[control]\nsocket = \"{}\"",
+            "[control]\nsocket = \"{}\"\ngroup = \"root\"",
             serve.socket().display()
         ))?;
         Ok(serve)
@@ -211,6 +211,17 @@ impl Serve {
         )?;
         let status = tokio::time::timeout(Duration::from_secs(10), child.wait()).await??;
         ensure!(status.success(), "{status}: {}", self.said());
+        Ok(())
+    }
+
+    /// Kills it as hard as can be.
+    ///
+    /// # Errors
+    /// It was not running.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        let mut child = self.child.take().context("the bot is not running")?;
+        child.start_kill()?;
+        tokio::time::timeout(Duration::from_secs(10), child.wait()).await??;
         Ok(())
     }
 

@@ -88,7 +88,7 @@ pub const RUN: [(&str, &str); 10] = [
     (r"\b[0-9a-f]{12}\b", "DIGEST"),
     (r"\d+ files?, [\d.]+ (bytes|[kMG]B)", "N files, SIZE"),
     (r"[\d.]+ (bytes|[kMG]B)\b", "SIZE"),
-    (r"(SIGTERM to|as|owned by) \d+", "$1 PID"),
+    (r"\b(SIGTERM to|as|owned by) \d+", "$1 PID"),
     (
         r"\d+ log lines? read, none looks like errors",
         "N log lines read, none looks like errors",

@@ -281,3 +281,35 @@ async fn a_second_start_compiles_nothing() -> anyhow::Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_socket_is_for_the_group_that_is_named_and_else_for_nobody()
+-> anyhow::Result<()> {
+    let mut serve = Serve::start(BINARY, Engine::StandIn).await?;
+    let asked = serve.rollbot_as("ana", &["request", "data"]).await?;
+    ensure!(asked.status.success());
+    serve.end().await?;
+    serve.edit("rollbot.toml", "group = \"root\"\n", "")?;
+    serve.begin().await?;
+    let asked = serve.rollbot_as("ana", &["request", "trade"]).await?;
+    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert_eq!(asked.status.code(), Some(2), "{said}");
+    ensure!(said.contains("Permission denied"), "{said}");
+    let own = serve.rollbot(&["request", "trade"]).await?;
+    ensure!(own.status.success(), "the bot's own user is let in");
+
+    serve.end().await?;
+    serve.edit(
+        "rollbot.toml",
+        "[control]\n",
+        "[control]\ngroup = \"no-such-group\"\n",
+    )?;
+    let refused = serve.rollbot(&["serve"]).await?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    ensure!(
+        said.contains("this machine has no group `no-such-group`"),
+        "{said}"
+    );
+    Ok(())
+}

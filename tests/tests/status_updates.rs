@@ -138,6 +138,9 @@ async fn an_operation_that_lasts_is_told_of_on_schedule_until_it_ends() -> anyho
     let question = ana
         .awaits("question", &["RB-2", "is paused and asks"])
         .await?;
+    // Waiting for people is no reason to leave users without news.
+    let before = updates(&ana).await?.len();
+    so_many(&ana, before + 1).await?;
     serve
         .logged_in("cleo")
         .await?

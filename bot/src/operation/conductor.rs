@@ -8,6 +8,7 @@ use rollbot_chat::ChatPlatform;
 use rollbot_core::approval::{Approved, People, Policy};
 use rollbot_core::audit::AuditEntry;
 use rollbot_core::operation::{Operation, State};
+use rollbot_core::outbox::About;
 use rollbot_core::store::{Batch, Guard, GuardFailed, OperationFilter, Store, StoreError, Write};
 use rollbot_core::{Clock, EventKey, OperationId, PersonId};
 use rollbot_notify::Outbox;
@@ -279,7 +280,17 @@ impl Conductor {
         };
         match operation.state {
             State::Requested => self.plan(operation, &entry).await,
-            State::AwaitingApproval => self.vote(operation, &entry).await,
+            State::AwaitingApproval => {
+                let unsent = self.inner.unsent_request(&operation).await?;
+                let next = self.vote(operation, &entry).await?;
+                // Somebody may react to the request in the instant before it is on record where it
+                // stands; nobody could tell then what the reaction is about. So reactions are read
+                // once more when it is.
+                Ok(match (next, unsent) {
+                    (Next::Wait(Some(left)), Some(soon)) => Next::Wait(Some(left.min(soon))),
+                    (next, _) => next,
+                })
+            }
             State::Running | State::Paused => {
                 self.run(operation, &entry, &driven.wake, &driven.halt)
                     .await
@@ -299,6 +310,22 @@ impl Inner {
                 what: "operation",
                 which: id.to_string(),
             })
+    }
+
+    /// While a request for votes on the plan is not known to have arrived: how soon to look again.
+    async fn unsent_request(&self, operation: &Operation) -> Result<Option<Duration>, StoreError> {
+        const SOON: Duration = Duration::from_millis(100);
+        const AT_THE_LATEST: Duration = Duration::from_secs(5);
+        let rows = self.store.outbox_of(operation.id).await?;
+        let unsent = rows.iter().any(|row| {
+            row.message_ref.is_none()
+                && !row.abandoned
+                && matches!(&row.message.about, About::Approval { digest } if Some(digest) == operation.digest.as_ref())
+        });
+        // A platform that is away for long is not worth a hurry.
+        let waited = self.clock.now().as_millisecond() - operation.since.as_millisecond();
+        let waited = Duration::from_millis(u64::try_from(waited).unwrap_or(0));
+        Ok(unsent.then(|| (waited / 4).clamp(SOON, AT_THE_LATEST)))
     }
 
     pub fn people(&self) -> &People {
@@ -404,7 +431,7 @@ impl Inner {
         text: &str,
         lines: Vec<String>,
     ) -> Vec<Write> {
-        use rollbot_core::outbox::{About, Message};
+        use rollbot_core::outbox::Message;
         let words = rollbot_notify::NoticeWords {
             mark: mark.to_owned(),
             title: title.to_owned(),
