@@ -24,6 +24,7 @@
 //! What is too long for one message goes on in its thread, and as a file where that is too long as
 //! well. A message carries its identity as metadata, by which it is found after a lost answer.
 
+mod buttons;
 mod check;
 mod config;
 mod failure;

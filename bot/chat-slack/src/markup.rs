@@ -3,7 +3,7 @@
 //! They become rich text, in which Slack takes text for text: nothing in it is looked through for
 //! mentions, links, emoji or formatting, so nothing that somebody wrote can become one.
 
-use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 use rollbot_chat::unescape;
 
 /// A stretch of text that looks the same.
@@ -158,9 +158,8 @@ impl Reader {
                 self.close();
                 self.quotes += 1;
             }
-            Tag::CodeBlock(kind) => {
+            Tag::CodeBlock(_) => {
                 self.close();
-                let _language = matches!(kind, CodeBlockKind::Fenced(_));
                 self.code = Some(String::new());
             }
             Tag::Paragraph | Tag::Item | Tag::HtmlBlock => self.close(),

@@ -2,18 +2,15 @@
 //! fit into one.
 
 use rollbot_chat::escape as show_hidden;
+use slack_morphism::SlackRelaxedUrl;
 use slack_morphism::prelude::*;
-use slack_morphism::{SlackActionId, SlackRelaxedUrl};
 
+use crate::buttons;
 use crate::markup::{self, Line, Piece, Run, plain};
 
 /// Slack's limits, in characters or pieces (docs.slack.dev, "Block Kit reference").
 const HEADER: usize = 150;
 const CONTEXT: usize = 2_000;
-const BUTTON: usize = 75;
-const BUTTON_VALUE: usize = 2_000;
-const ACTION_ID: usize = 255;
-const BUTTONS_IN_ROW: usize = 25;
 const FALLBACK: usize = 400;
 /// Of 50 blocks some are kept for headline, small print and buttons.
 const BLOCKS: usize = 44;
@@ -23,9 +20,6 @@ const SECTION: usize = 3_000;
 const MESSAGE: usize = 10_000;
 /// As many messages are posted for one; the rest is a file.
 const MESSAGES: usize = 3;
-
-/// What the actions of rollbot's buttons begin with; the rest is the choice.
-pub(crate) const CHOICE: &str = "choice:";
 
 /// One message for Slack.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,7 +128,7 @@ pub(crate) fn lay(body: &str, kind: &str, buttons: &[(String, String)]) -> Laid 
     if let Some(small) = &small {
         first.push(small_print(small));
     }
-    first.extend(rows(buttons));
+    first.extend(buttons::rows(buttons));
     if first.is_empty() {
         first.push(small_print("(nothing to say)"));
     }
@@ -242,49 +236,6 @@ pub(crate) fn small_print(text: &str) -> SlackBlock {
     SlackContextBlock::new(vec![SlackContextBlockElement::Plain(text)]).into()
 }
 
-/// Buttons in rows, styled by what they do.
-fn rows(buttons: &[(String, String)]) -> Vec<SlackBlock> {
-    buttons
-        .chunks(BUTTONS_IN_ROW)
-        .map(|row| {
-            let elements = row
-                .iter()
-                .map(|(key, label)| button(key, label).into())
-                .collect();
-            SlackActionsBlock::new(elements).into()
-        })
-        .collect()
-}
-
-fn button(key: &str, label: &str) -> SlackBlockButtonElement {
-    let action = format!("{CHOICE}{}", cut(key, ACTION_ID - CHOICE.len()));
-    let label = &visible(label);
-    let button = SlackBlockButtonElement::new(literal(&cut(label, BUTTON)))
-        .with_action_id(SlackActionId(action))
-        .with_value(cut(key, BUTTON_VALUE));
-    match key {
-        "approve" => button.with_style(SlackBlockButtonStyle::Primary),
-        "veto" => button.with_style(SlackBlockButtonStyle::Danger),
-        "abort" | "undo" => button
-            .with_style(SlackBlockButtonStyle::Danger)
-            .with_confirm(confirm(label)),
-        _ => button,
-    }
-}
-
-/// Asks once more before what cannot be taken back.
-fn confirm(label: &str) -> SlackBlockConfirmItem {
-    SlackBlockConfirmItem::new(
-        literal("Are you sure?"),
-        SlackBlockPlainText::new(cut(&format!("{label}. This cannot be taken back."), 300))
-            .with_emoji(false)
-            .into(),
-        literal("Yes"),
-        literal("No"),
-    )
-    .with_style("danger".to_owned())
-}
-
 /// One message's worth of blocks after the other.
 fn sheets(pieces: &[Piece]) -> Vec<Vec<SlackBlock>> {
     let mut sheets = vec![Vec::new()];
@@ -324,10 +275,6 @@ fn blocks(pieces: &[Piece]) -> Vec<(usize, SlackBlock)> {
         if !continues {
             close(&mut open, &mut length);
         }
-        if *piece == Piece::Rule {
-            out_rule(&mut open, &mut length, &mut close);
-            continue;
-        }
         for (part, element) in elements(piece) {
             if length + part > SECTION {
                 close(&mut open, &mut length);
@@ -338,17 +285,6 @@ fn blocks(pieces: &[Piece]) -> Vec<(usize, SlackBlock)> {
     }
     close(&mut open, &mut length);
     out
-}
-
-/// A line of its own between what is before and after.
-fn out_rule(
-    open: &mut Vec<SlackRichTextElement>,
-    length: &mut usize,
-    close: &mut impl FnMut(&mut Vec<SlackRichTextElement>, &mut usize),
-) {
-    open.push(SlackRichTextSection::from("———").into());
-    *length += 3;
-    close(open, length);
 }
 
 /// Puts an element behind the others; an item joins the list it belongs to.
@@ -404,7 +340,7 @@ fn elements(piece: &Piece) -> Vec<(usize, SlackRichTextElement)> {
                 (size(&part), element.into())
             })
             .collect(),
-        Piece::Rule => Vec::new(),
+        Piece::Rule => vec![(3, SlackRichTextSection::from("———").into())],
     }
 }
 

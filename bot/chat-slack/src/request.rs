@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rollbot_chat::{ChatEvent, Place};
+use rollbot_chat::{ChatEvent, ChatPlatform as _, Place};
 use rollbot_command::Reason;
 use rollbot_core::EventKey;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use slack_morphism::{SlackActionId, SlackCallbackId};
 use crate::PLATFORM;
 use crate::message::{cut, lay, literal, visible};
 use crate::pace::Urgency;
-use crate::receive::{Acknowledge, Desk};
+use crate::receive::{Acknowledge, Desk, Said};
 use crate::web::{Call, Token};
 
 /// The shortcut's callback id, in the app's manifest.
@@ -261,33 +261,34 @@ impl Desk {
         let team = event.user.team_id.as_ref().unwrap_or(&event.team.id);
         let account = self.who(&event.user.id.0, &team.0).await;
         let channel = self.slack.config.request_channel.clone();
+        let channel = channel.unwrap_or_else(|| event.user.id.0.clone());
         let typed = ChatEvent::Command {
             // A dialog is submitted once; what stays in it with errors was not handed on.
             key: EventKey::new(PLATFORM, &event.view.state_params.id.0),
-            account,
-            channel: channel.unwrap_or_else(|| event.user.id.0.clone()),
+            account: account.clone(),
+            channel: channel.clone(),
             text: filled.command(),
         };
-        let said = tokio::time::timeout(
-            self.slack.config.answer_within,
-            tokio::spawn({
-                let dispatch = std::sync::Arc::clone(&self.dispatch);
-                async move { dispatch.dispatch(typed).await }
-            }),
-        );
-        match said.await {
-            Ok(Ok(None)) => {
+        match self.say(typed).await {
+            Said::InTime(None) => {
                 acknowledge.give(Value::Null).await;
             }
-            Ok(Ok(Some(answer))) => {
+            Said::InTime(Some(answer)) => {
                 let update = SlackViewSubmissionUpdateResponse::new(saying(&answer.body));
                 acknowledge
                     .give(response(SlackViewSubmissionResponse::Update(update)))
                     .await;
             }
-            // Not acknowledged: Slack tells them that it did not work, and they can press again.
-            Ok(Err(error)) => tracing::error!(%error, "a request could not be worked on"),
-            Err(_) => {}
+            // Not acknowledged: Slack tells them that it took too long. If they press again, it is
+            // the same request.
+            Said::NotYet(working) => {
+                if let Some(answer) = self.late(working).await
+                    && let Err(error) = self.slack.whisper(&channel, &account, &answer.body).await
+                {
+                    Self::unheard("an answer", &error);
+                }
+            }
+            Said::Never => {}
         }
     }
 }

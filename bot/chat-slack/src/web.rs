@@ -157,6 +157,9 @@ impl Web {
         F: Future<Output = ClientResult<RS>>,
     {
         let credential = self.credential(token)?;
+        if let Some(why) = credential.refusal() {
+            return Err(SendError::Unauthorised(why));
+        }
         let lane = call.lane();
         // Whoever sends progress sends other things after it, which must not wait for its turn.
         let longest = match call.urgency {
@@ -173,7 +176,7 @@ impl Web {
                 after: Some(wait),
             });
         }
-        // After the turn: others may have been refused while this one waited.
+        // Again: others may have been refused while this one waited.
         if let Some(why) = credential.refusal() {
             return Err(SendError::Unauthorised(why));
         }

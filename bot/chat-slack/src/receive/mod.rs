@@ -24,8 +24,8 @@ use slack_morphism::{SlackReactionsItem, SlackResponseUrl};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::buttons::CHOICE;
 use crate::config::Mode;
-use crate::message::CHOICE;
 use crate::platform::plain_emoji;
 use crate::{PLATFORM, Slack};
 
@@ -76,7 +76,7 @@ pub(crate) struct Desk {
 }
 
 /// What dispatch said, if it said it in time.
-enum Said {
+pub(crate) enum Said {
     InTime(Option<Answer>),
     /// It is still being worked on.
     NotYet(JoinHandle<Option<Answer>>),
@@ -105,8 +105,12 @@ impl Desk {
         let event = ChatEvent::Connected {
             platform: PLATFORM.to_owned(),
         };
-        // What dispatch would say to it is for nobody.
-        let _ = self.dispatch.dispatch(event).await;
+        // What dispatch would say to it is for nobody. Meanwhile it is found out who we are, for the
+        // first events to be worked on at once.
+        let (me, _) = tokio::join!(self.slack.me(), self.dispatch.dispatch(event));
+        if let Err(error) = me {
+            tracing::warn!(%error, "Slack did not say whose token this is");
+        }
     }
 
     /// Takes one thing from Slack.
@@ -148,7 +152,7 @@ impl Desk {
     }
 
     /// Events go on being worked on where the answer comes too late, so nothing is half-done.
-    async fn say(&self, event: ChatEvent) -> Said {
+    pub(crate) async fn say(&self, event: ChatEvent) -> Said {
         let dispatch = Arc::clone(&self.dispatch);
         let mut working = tokio::spawn(async move { dispatch.dispatch(event).await });
         match tokio::time::timeout(self.slack.config.answer_within, &mut working).await {
@@ -161,7 +165,7 @@ impl Desk {
         }
     }
 
-    async fn late(&self, working: JoinHandle<Option<Answer>>) -> Option<Answer> {
+    pub(crate) async fn late(&self, working: JoinHandle<Option<Answer>>) -> Option<Answer> {
         match tokio::time::timeout(LATE, working).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => None,
@@ -333,7 +337,7 @@ impl Desk {
     }
 
     /// Logs what could not be shown to somebody.
-    fn unheard(what: &str, error: &SendError) {
+    pub(crate) fn unheard(what: &str, error: &SendError) {
         tracing::warn!(%error, "{what} could not be shown in Slack");
     }
 }

@@ -16,7 +16,7 @@ use super::{Acknowledge, Incoming};
 /// Why a slot needs a socket other than the one it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leaving {
-    /// Slack wants a new one; this one is still read for a while.
+    /// Slack wants a new one (`warning`, `refresh_requested`); this one is still read for a while.
     Rotated,
     /// Socket Mode was switched off for the app.
     SwitchedOff,
@@ -107,6 +107,8 @@ fn read(text: &str) -> Frame {
 fn leave(reason: &str) -> Frame {
     Frame::Leave(match reason {
         "link_disabled" => Leaving::SwitchedOff,
+        // Another one would be one more.
+        "too_many_websockets" => Leaving::Ended,
         _ => Leaving::Rotated,
     })
 }

@@ -27,6 +27,10 @@ pub(super) type Stream = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 /// A socket that lived so long was a good one: the next pause is the first again.
 const GOOD: Duration = Duration::from_secs(10);
 
+/// Opening a socket is tried no more often than this where it is refused. Ten invalid requests are
+/// too many, and there are two sockets.
+const MOST_REFUSALS: u32 = 4;
+
 /// What all sockets share.
 #[derive(Clone)]
 pub(super) struct Keeper {
@@ -73,6 +77,7 @@ impl Keeper {
     async fn slot(self) {
         let config = &self.desk.slack.config;
         let mut pause = config.first_pause;
+        let mut refusals = 0;
         while !self.stop.is_cancelled() {
             let began = Instant::now();
             let mut least = Duration::ZERO;
@@ -83,22 +88,21 @@ impl Keeper {
                         let desk = self.desk.clone();
                         self.tasks.spawn(async move { desk.connected().await });
                     }
-                    match self.serve_in_background(stream).await {
-                        Leaving::Rotated => {
-                            pause = config.first_pause;
-                            continue;
-                        }
-                        Leaving::SwitchedOff => {
-                            self.give_up(
-                                "Socket Mode was switched off for the app: switch it on and restart \
-                                 rollbot",
-                            );
-                            return;
-                        }
-                        Leaving::Ended => {}
+                    refusals = 0;
+                    let leaving = self.serve_in_background(stream).await;
+                    if leaving == Leaving::SwitchedOff {
+                        self.give_up(
+                            "Socket Mode was switched off for the app: switch it on and restart \
+                             rollbot",
+                        );
+                        return;
                     }
                     if began.elapsed() > GOOD {
                         pause = config.first_pause;
+                        // The old one is read until the new one is there.
+                        if leaving == Leaving::Rotated {
+                            continue;
+                        }
                     }
                 }
                 Err(SendError::Again { why, after }) => {
@@ -106,9 +110,20 @@ impl Keeper {
                     self.desk.slack.door.failed(&why);
                     least = after.unwrap_or_default();
                 }
-                Err(SendError::Unauthorised(why) | SendError::Refused(why)) => {
+                Err(SendError::Unauthorised(why)) => {
                     self.give_up(&why);
                     return;
+                }
+                // What stands in front of Slack may refuse for a while what Slack would not.
+                Err(SendError::Refused(why)) => {
+                    refusals += 1;
+                    if refusals >= MOST_REFUSALS {
+                        self.give_up(&why);
+                        return;
+                    }
+                    tracing::warn!(why, "no socket to Slack");
+                    self.desk.slack.door.failed(&why);
+                    least = config.longest_pause / 2;
                 }
             }
             let jittered = pause.mul_f64(rand::rng().random_range(0.5..1.0)).max(least);

@@ -130,3 +130,24 @@ async fn a_thousand_commands_with_fifty_in_flight_are_all_taken_once() {
     texts.dedup();
     assert_eq!(texts.len(), 1_000);
 }
+
+#[tokio::test]
+async fn no_more_is_worked_on_at_a_time_than_is_allowed() {
+    use futures_util::StreamExt as _;
+    let house = House::with(crate::house::settings(), |config| config.in_flight = 4).await;
+    house.opened(2).await;
+    house.core.say("taken", true);
+    *house.core.takes.lock().unwrap() = Duration::from_millis(20);
+    let fake = &house.fake;
+    let seen: Vec<Seen> = futures_util::stream::iter(0..60)
+        .map(|number| async move {
+            let text = format!("trade reason: number {number}");
+            fake.slash("U0ANA", OPS, "/rollback", &text).await
+        })
+        .buffer_unordered(20)
+        .collect()
+        .await;
+    assert!(seen.iter().all(|seen| matches!(seen, Seen::Answer(_))));
+    assert!(house.core.at_once.lock().unwrap().1 <= 4);
+    assert_eq!(house.core.acts().len(), 60);
+}

@@ -25,6 +25,8 @@ pub struct Core {
     pub takes: Mutex<Duration>,
     pub overview: Mutex<Overview>,
     keys: Mutex<BTreeSet<String>>,
+    /// How many are worked on now, and how many were at most.
+    pub at_once: Mutex<(usize, usize)>,
 }
 
 pub fn key_of(event: &ChatEvent) -> Option<String> {
@@ -40,7 +42,13 @@ pub fn key_of(event: &ChatEvent) -> Option<String> {
 impl Dispatch for Core {
     async fn dispatch(&self, event: ChatEvent) -> Option<Answer> {
         let takes = *self.takes.lock().unwrap();
+        {
+            let mut at_once = self.at_once.lock().unwrap();
+            at_once.0 += 1;
+            at_once.1 = at_once.1.max(at_once.0);
+        }
         tokio::time::sleep(takes).await;
+        self.at_once.lock().unwrap().0 -= 1;
         *self.deliveries.lock().unwrap() += 1;
         let is_new = key_of(&event).is_none_or(|key| self.keys.lock().unwrap().insert(key));
         if is_new {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use rollbot_chat::{ChatPlatform as _, Outgoing};
-use rollbot_fakes::slack::OPS;
 use rollbot_notify::{TEMPLATES, Templates};
 
 use crate::house::{House, outgoing};
@@ -53,7 +52,13 @@ async fn every_template_looks_well_in_slack() {
     for spec in TEMPLATES {
         let sample = Templates::sample(spec.name).unwrap();
         let (kind, buttons, reactions) = as_sent(spec.name);
+        // Each in a channel of its own, for each has its own limit.
+        let channel = format!("C0{}", spec.name.to_uppercase());
+        house
+            .fake
+            .with(|slack| slack.add_channel(&channel, spec.name));
         let message = Outgoing {
+            channel: channel.clone(),
             kind: kind.to_owned(),
             buttons: buttons
                 .into_iter()
@@ -68,7 +73,7 @@ async fn every_template_looks_well_in_slack() {
         let ts = house.slack.post(&message).await.unwrap();
         let posted = house
             .fake
-            .with(|slack| slack.message(OPS, &ts).cloned().unwrap());
+            .with(|slack| slack.message(&channel, &ts).cloned().unwrap());
         insta::assert_json_snapshot!(
             format!("looks_{}", spec.name),
             serde_json::json!({"text": posted.text, "blocks": posted.blocks})

@@ -187,3 +187,19 @@ async fn a_reply_in_a_thread_is_found_as_well() {
         .with(|slack| slack.message(OPS, &found).cloned().unwrap());
     assert_eq!(reply.thread_ts.as_deref(), Some(parent.as_str()));
 }
+
+#[tokio::test]
+async fn a_socket_that_is_refused_for_good_is_given_up_after_a_few_tries() {
+    let house = House::with(settings(), |_| {}).await;
+    house.fake.with(|slack| slack.app_scopes.clear());
+    house.fake.drop_sockets();
+    eventually(|| matches!(house.slack.connection(), Connection::GivenUp { .. })).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let refused = house.fake.with(|slack| {
+        let calls = slack.calls.iter();
+        calls
+            .filter(|call| call.answered == "missing_scope")
+            .count()
+    });
+    assert!(refused < 10, "{refused}");
+}

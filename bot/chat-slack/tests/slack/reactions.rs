@@ -117,3 +117,32 @@ async fn an_event_that_was_not_recorded_comes_again() {
     assert_eq!(house.core.acts().len(), 1);
     assert!(*house.core.deliveries.lock().unwrap() > 2);
 }
+
+#[tokio::test]
+async fn in_an_organisation_people_count_under_their_own_team() {
+    let house = House::with(crate::house::settings(), |_| {}).await;
+    house.fake.with(|slack| {
+        slack.enterprise = Some("E0ORG".to_owned());
+        slack.users.get_mut("U0BEN").unwrap().team = "T0OTHER".to_owned();
+    });
+    // Whoever asked before was told of an ordinary workspace.
+    let slack = rollbot_chat_slack::Slack::new(crate::house::config(&house.fake)).unwrap();
+    drop(house.slack);
+    let ts = slack.post(&approval("a-1")).await.unwrap();
+    house
+        .fake
+        .change_reaction("U0BEN", OPS, &ts, "x", true)
+        .unwrap();
+    house
+        .fake
+        .change_reaction("U0ANA", OPS, &ts, "x", true)
+        .unwrap();
+    let standing = slack.reactions(OPS, &ts).await.unwrap();
+    let teams: Vec<&str> = standing
+        .iter()
+        .map(|one| one.account.team.as_str())
+        .collect();
+    assert_eq!(teams, ["T0OTHER", rollbot_fakes::slack::TEAM_ID]);
+    slack.reactions(OPS, &ts).await.unwrap();
+    assert_eq!(house.fake.calls("users.info"), 2, "remembered");
+}

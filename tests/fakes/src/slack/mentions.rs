@@ -67,10 +67,8 @@ fn walk(value: &Value, found: &mut Vec<Marked>) {
                         addresses(text("text"), kind, found);
                     }
                 }
-                "plain_text" => {
-                    if map.get("emoji").and_then(Value::as_bool) != Some(false) {
-                        emoji(text("text"), kind, found);
-                    }
+                "plain_text" if map.get("emoji").and_then(Value::as_bool) != Some(false) => {
+                    emoji(text("text"), kind, found);
                 }
                 "user" => add(Markup::User, text("user_id")),
                 "usergroup" => add(Markup::Group, text("usergroup_id")),

@@ -245,6 +245,8 @@ pub struct Workspace {
     pub app_token: String,
     /// Said of a known token that is no longer accepted: `token_revoked`, `account_inactive`.
     pub token_trouble: Option<String>,
+    /// The organisation that the workspace is part of.
+    pub enterprise: Option<String>,
     pub scopes: BTreeSet<String>,
     pub app_scopes: BTreeSet<String>,
     /// What people saw go wrong: `operation_timeout`, `dispatch_failed`.
@@ -271,6 +273,7 @@ impl Workspace {
             bot_token: BOT_TOKEN.to_owned(),
             app_token: APP_TOKEN.to_owned(),
             token_trouble: None,
+            enterprise: None,
             scopes: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
             app_scopes: BTreeSet::from(["connections:write".to_owned()]),
             seen_failures: Vec::new(),

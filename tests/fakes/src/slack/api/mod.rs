@@ -362,7 +362,7 @@ fn perform(
         "auth.test" => Ok(json!({
             "url": "https://cryptobot-ops.slack.com/", "team": "Cryptobot Ops", "user": "rollbot",
             "team_id": TEAM_ID, "user_id": BOT_USER, "bot_id": BOT_ID, "is_enterprise_install": false,
-            "app_id": APP_ID,
+            "app_id": APP_ID, "enterprise_id": workspace.enterprise,
         })),
         "apps.connections.open" => {
             let ticket = format!("{:032x}", rand::random::<u128>());
