@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use rollbot_chat::ChatPlatform;
+use rollbot_chat::{ChatPlatform, Connection};
 use rollbot_chat_console::{Console, ConsoleConfig, Health, HealthReport};
 use rollbot_core::Clock;
 use rollbot_core::console::ConsoleStore;
 use rollbot_core::store::Store;
 use rollbot_engine::{Engine, EngineConfig, Hosts};
-use rollbot_notify::{Outbox, OutboxConfig, Templates};
+use rollbot_notify::{Outbox, OutboxConfig, Reach, Templates};
 
 use crate::catalogue::Catalogue;
 use crate::control::{ControlServer, bind};
 use crate::dispatch::Desk;
 use crate::operation::{Conductor, Workshop};
+use crate::platforms::Platforms;
 
 /// What a bot is made of.
 pub struct Materials {
@@ -30,6 +31,7 @@ pub struct Materials {
     pub engine: EngineConfig,
     pub templates: Option<PathBuf>,
     pub console: Option<ConsoleConfig>,
+    pub platforms: Platforms,
     pub control: rollbot_config::Control,
     pub state_directory: PathBuf,
     pub outbox: OutboxConfig,
@@ -45,6 +47,8 @@ pub struct Bot {
     /// Where the console listens, once bound.
     pub address: Option<SocketAddr>,
     console_listener: Option<tokio::net::TcpListener>,
+    connected: Platforms,
+    webhooks: Option<tokio::net::TcpListener>,
     control: ControlServer,
     health: Arc<Readiness>,
     /// Held for as long as the bot lives: one bot a state directory.
@@ -80,6 +84,7 @@ impl Bot {
         let platforms: Vec<Arc<dyn ChatPlatform>> = console
             .iter()
             .map(|console| console.clone() as Arc<dyn ChatPlatform>)
+            .chain(materials.platforms.all())
             .collect();
         let mut templates = Templates::load(materials.templates.as_deref())?;
         for platform in &platforms {
@@ -116,7 +121,7 @@ impl Bot {
             catalogue.clone(),
             Arc::new(workshop),
             outbox.clone(),
-            platforms,
+            platforms.clone(),
         );
         let desk = Arc::new(Desk::new(
             store.clone(),
@@ -139,6 +144,7 @@ impl Bot {
             .as_ref()
             .map(|listener| listener.local_addr())
             .transpose()?;
+        let webhooks = materials.platforms.bind().await?;
         let rollbot_config::Control { socket, group } = materials.control;
         let listener = bind(&socket, group.as_deref())
             .with_context(|| format!("the control socket {} cannot be opened", socket.display()))?;
@@ -146,6 +152,7 @@ impl Bot {
         let health = Arc::new(Readiness {
             store: store.clone(),
             outbox: outbox.clone(),
+            platforms,
         });
         Ok(Self {
             store,
@@ -155,6 +162,8 @@ impl Bot {
             console,
             address,
             console_listener,
+            connected: materials.platforms,
+            webhooks,
             control,
             health,
             _lock: lock,
@@ -187,6 +196,9 @@ impl Bot {
                 }
             }
         };
+        let platforms = self
+            .connected
+            .run(self.webhooks, self.desk.clone(), stopped.clone());
         let outbox = self.outbox.clone();
         let ending = async {
             shutdown.await;
@@ -197,7 +209,7 @@ impl Bot {
             let _ = stop.send(true);
         };
         tokio::select! {
-            (served, ()) = async { tokio::join!(console, ending) } => {
+            (served, (), ()) = async { tokio::join!(console, platforms, ending) } => {
                 served.context("the console ended")?;
             }
             () = self.control.run() => {}
@@ -231,6 +243,16 @@ fn lock(directory: &Path) -> anyhow::Result<std::fs::File> {
 struct Readiness {
     store: Arc<dyn Store>,
     outbox: Arc<Outbox>,
+    platforms: Vec<Arc<dyn ChatPlatform>>,
+}
+
+/// How a platform stands, both ways.
+#[derive(serde::Serialize)]
+struct Standing {
+    platform: String,
+    #[serde(flatten)]
+    connection: Connection,
+    sending: Option<Reach>,
 }
 
 #[async_trait]
@@ -245,12 +267,28 @@ impl Health for Readiness {
     async fn ready(&self) -> HealthReport {
         let store = self.store.check_writable().await;
         let reach = self.outbox.reach();
-        let chat = reach.iter().all(|reach| reach.last_error.is_none());
+        let platforms: Vec<_> = self
+            .platforms
+            .iter()
+            .map(|platform| Standing {
+                platform: platform.name().to_owned(),
+                connection: platform.connection(),
+                sending: reach
+                    .iter()
+                    .find(|reach| reach.platform == platform.name())
+                    .cloned(),
+            })
+            .collect();
+        let chat = platforms.iter().all(|standing| {
+            let sends = standing.sending.as_ref();
+            standing.connection == Connection::Up
+                && sends.is_none_or(|reach| reach.last_error.is_none())
+        });
         HealthReport {
             ok: store.is_ok() && chat,
             details: serde_json::json!({
                 "store": store.err().map(|error| error.to_string()),
-                "platforms": reach,
+                "platforms": platforms,
             }),
         }
     }

@@ -13,4 +13,5 @@ pub mod dispatch;
 pub mod handlers;
 pub mod messages;
 pub mod operation;
+pub mod platforms;
 pub mod serve;

@@ -18,6 +18,7 @@ use rollbot_store_sqlite::SqliteStore;
 use crate::bot::{Bot, Materials};
 use crate::catalogue::Catalogue;
 use crate::cli::{Ended, LogFormat, ServeArgs, Setup};
+use crate::platforms::Platforms;
 
 /// Reads the configuration; what is wrong is said with file and line.
 ///
@@ -172,6 +173,7 @@ pub async fn materials(
         engine: parts.engine,
         templates: config.templates.clone(),
         console,
+        platforms: Platforms::from_config(config)?,
         control: config.control.clone(),
         state_directory: config.state_directory.clone(),
         outbox: OutboxConfig {

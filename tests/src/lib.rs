@@ -9,6 +9,7 @@ pub mod console;
 pub mod crashing;
 pub mod demo;
 pub mod engine_fault;
+pub mod rooms;
 pub mod serve;
 pub mod systemd;
 pub mod transcript;

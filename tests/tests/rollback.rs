@@ -1,83 +1,118 @@
-//! `/rollback trade` from the console, on real processes and real containers, as the runbook has it.
+//! `/rollback trade` from chat, on real processes and real containers, as the runbook has it. Each
+//! scenario is described once, and happens at the console, in Slack, in Discord, and with everybody
+//! somewhere else.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use rollbot_tests::console::{PATIENCE, Visitor, client};
-use rollbot_tests::demo::{Demo, Engine};
+use rollbot_tests::console::{PATIENCE, client};
+use rollbot_tests::demo::Engine;
+use rollbot_tests::rooms::{Place, Rooms};
 use rollbot_tests::{eventually, world};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_rollbot-under-test");
 
-async fn asked_for(demo: &Demo) -> anyhow::Result<(Visitor, i64)> {
-    let ana = demo.visitor("ana")?;
-    let answer = ana
-        .types("ops", "/rollback trade reason: orders failing")
-        .await?;
-    let answer = answer.context("the command was not answered")?;
-    ensure!(answer.text.contains("RB-"), "{}", answer.text);
-    let approval = ana.awaits("approval", &["0 of 2 approvals"]).await?;
-    Ok((ana, approval.id))
+macro_rules! in_every_place {
+    ($($scenario:ident),* $(,)?) => {
+        in_every_place!(@ console Console $($scenario)*);
+        in_every_place!(@ slack Slack $($scenario)*);
+        in_every_place!(@ discord Discord $($scenario)*);
+        in_every_place!(@ everywhere Everywhere $($scenario)*);
+    };
+    (@ $place:ident $variant:ident $($scenario:ident)*) => {
+        mod $place {
+            use rollbot_tests::rooms::Place;
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $scenario() -> anyhow::Result<()> {
+                    super::$scenario(Place::$variant).await
+                }
+            )*
+        }
+    };
 }
 
-async fn approved(ana: &Visitor, approval: i64) -> anyhow::Result<()> {
+in_every_place! {
+    two_approvals_bring_trade_back_to_its_container,
+    a_veto_ends_it_and_a_withdrawn_vote_does_not_count,
+    votes_by_button_count_and_are_taken_back_by_button,
+    a_locked_service_says_who_holds_it_and_a_typing_slip_is_marked,
+    orders_in_flight_hold_the_stop_back_until_people_decide,
+    a_failed_step_pauses_with_evidence_and_undo_brings_the_native_service_back,
+    skipping_needs_the_full_count_and_is_listed_at_the_end,
+    killed_in_the_middle_it_goes_on_by_itself,
+    the_command_line_obeys_the_same_rules,
+    a_dry_run_shows_the_plan_and_leaves_no_lock,
+}
+
+async fn asked_for(rooms: &Rooms) -> anyhow::Result<()> {
+    rooms
+        .types("ana", "/rollback trade reason: orders failing")
+        .await?;
+    rooms.is_told("ana", &["RB-1"]).await?;
+    for person in ["ana", "ben", "cleo"] {
+        rooms.awaits(person, &["RB-1", "0 of 2 approvals"]).await?;
+    }
+    Ok(())
+}
+
+async fn approved(rooms: &Rooms) -> anyhow::Result<()> {
     for person in ["ben", "cleo"] {
-        ana.acting_as(person)
-            .reacts(approval, "white_check_mark", true)
+        rooms
+            .reacts(person, "RB-1", "white_check_mark", true)
             .await?;
     }
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_approvals_bring_trade_back_to_its_container() -> anyhow::Result<()> {
-    let demo = Demo::start(BINARY, Engine::Docker).await?;
-    let before = world::look(demo.directory())?;
+async fn two_approvals_bring_trade_back_to_its_container(place: Place) -> anyhow::Result<()> {
+    let rooms = Rooms::open(BINARY, Engine::Docker, place).await?;
+    let directory = rooms.serve.directory();
+    let before = world::look(directory)?;
     assert_eq!(before.deployment.as_deref(), Some("native"));
 
-    let (ana, approval) = asked_for(&demo).await?;
-    let plan = ana.awaits("approval", &["0 of 2 approvals"]).await?;
-    for part in [
-        "orders failing",
-        "Only if needed",
-        "Returns to",
-        "sha256:",
-        "Data that will not be there",
-        "Members of approvers may vote, except who asked",
-    ] {
-        ensure!(
-            plan.text.contains(part),
-            "the plan lacks \u{201c}{part}\u{201d}:\n{}",
-            plan.text
-        );
+    asked_for(&rooms).await?;
+    for person in ["ana", "ben", "cleo"] {
+        rooms
+            .awaits(
+                person,
+                &[
+                    "0 of 2 approvals",
+                    "orders failing",
+                    "Only if needed",
+                    "Returns to",
+                    "sha256:",
+                    "Data that will not be there",
+                    "Members of approvers may vote, except who asked",
+                ],
+            )
+            .await?;
     }
 
-    let dan = ana.acting_as("dan");
-    let refused = dan.reacts(approval, "white_check_mark", true).await?;
-    ensure!(
-        refused.is_some_and(
-            |answer| answer.private && answer.text.contains("only members of approvers")
-        )
-    );
-    let own = ana.reacts(approval, "white_check_mark", true).await?;
-    ensure!(own.is_some_and(|answer| answer.text.contains("only members of approvers")));
-    assert_eq!(
-        world::look(demo.directory())?,
-        before,
-        "nothing may have started"
-    );
+    for person in ["dan", "ana"] {
+        rooms
+            .reacts(person, "RB-1", "white_check_mark", true)
+            .await?;
+        rooms
+            .is_told(person, &["only members of approvers"])
+            .await?;
+    }
+    assert_eq!(world::look(directory)?, before, "nothing may have started");
 
-    ana.acting_as("ben")
-        .reacts(approval, "white_check_mark", true)
+    rooms
+        .reacts("ben", "RB-1", "white_check_mark", true)
         .await?;
-    ana.awaits("approval", &["1 of 2 approvals", "Ben"]).await?;
-    ana.acting_as("cleo")
-        .reacts(approval, "white_check_mark", true)
+    rooms.awaits("cleo", &["1 of 2 approvals", "Ben"]).await?;
+    rooms
+        .reacts("cleo", "RB-1", "white_check_mark", true)
         .await?;
-    ana.awaits("live", &["closed", "Every target was observed"])
-        .await?;
+    for person in ["ana", "ben", "cleo"] {
+        rooms
+            .awaits(person, &["closed", "Every target was observed"])
+            .await?;
+    }
 
-    let after = world::look(demo.directory())?;
+    let after = world::look(directory)?;
     assert_eq!(after.deployment.as_deref(), Some("docker"));
     assert!(after.registry.ends_with("/docker"), "{}", after.registry);
     assert_eq!(after.archives.len(), 1);
@@ -87,13 +122,12 @@ async fn two_approvals_bring_trade_back_to_its_container() -> anyhow::Result<()>
             .iter()
             .all(|files| files.contains("orders.jsonl"))
     );
+    for person in ["ana", "ben", "cleo"] {
+        rooms.awaits(person, &["emergency maintenance"]).await?;
+        rooms.awaits(person, &["is back"]).await?;
+    }
 
-    ana.awaits("announcement", &["emergency maintenance"])
-        .await?;
-    let restored = ana.awaits("announcement", &["Trading is back"]).await?;
-    assert_eq!(restored.channel, "announcements");
-
-    let shown = demo.rollbot(&["show", "RB-1"]).await?;
+    let shown = rooms.serve.rollbot(&["show", "RB-1"]).await?;
     let timeline = String::from_utf8(shown.stdout)?;
     ensure!(shown.status.success());
     for part in ["approves", "Steps", "Observed", "verified and closed"] {
@@ -102,87 +136,96 @@ async fn two_approvals_bring_trade_back_to_its_container() -> anyhow::Result<()>
             "the timeline lacks \u{201c}{part}\u{201d}:\n{timeline}"
         );
     }
-    let audit = demo.rollbot(&["audit", "verify"]).await?;
+    let audit = rooms.serve.rollbot(&["audit", "verify"]).await?;
     ensure!(
         audit.status.success(),
         "{}",
         String::from_utf8_lossy(&audit.stdout)
     );
-    Ok(())
+    rooms.in_order().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_veto_ends_it_and_a_withdrawn_vote_does_not_count() -> anyhow::Result<()> {
-    let demo = Demo::start(BINARY, Engine::StandIn).await?;
-    let before = world::look(demo.directory())?;
-    let (ana, approval) = asked_for(&demo).await?;
-    let ben = ana.acting_as("ben");
-    ben.reacts(approval, "white_check_mark", true).await?;
-    ana.awaits("approval", &["1 of 2 approvals"]).await?;
-    ben.reacts(approval, "white_check_mark", false).await?;
-    ana.awaits("approval", &["0 of 2 approvals"]).await?;
-    ana.acting_as("cleo").reacts(approval, "x", true).await?;
-    ana.awaits("approval", &["vetoed"]).await?;
-    assert_eq!(world::look(demo.directory())?, before);
+async fn a_veto_ends_it_and_a_withdrawn_vote_does_not_count(place: Place) -> anyhow::Result<()> {
+    let rooms = Rooms::open(BINARY, Engine::StandIn, place).await?;
+    let before = world::look(rooms.serve.directory())?;
+    asked_for(&rooms).await?;
+    rooms
+        .reacts("ben", "RB-1", "white_check_mark", true)
+        .await?;
+    rooms.awaits("ana", &["RB-1", "1 of 2 approvals"]).await?;
+    rooms
+        .reacts("ben", "RB-1", "white_check_mark", false)
+        .await?;
+    rooms.awaits("ana", &["RB-1", "0 of 2 approvals"]).await?;
+    rooms.reacts("cleo", "RB-1", "x", true).await?;
+    for person in ["ana", "ben", "cleo"] {
+        rooms.awaits(person, &["RB-1", "vetoed"]).await?;
+    }
+    assert_eq!(world::look(rooms.serve.directory())?, before);
 
     // The lock went with it: the next request is planned.
-    ana.types("ops", "/rollback trade reason: again").await?;
-    ana.awaits("approval", &["RB-2", "0 of 2 approvals"])
+    rooms.types("ana", "/rollback trade reason: again").await?;
+    rooms.awaits("ana", &["RB-2", "0 of 2 approvals"]).await?;
+    rooms
+        .reacts("ben", "RB-1", "white_check_mark", true)
         .await?;
-    let late = ben.reacts(approval, "white_check_mark", true).await?;
-    ensure!(late.is_some_and(|answer| answer.text.contains("is over")));
-    Ok(())
+    rooms.is_told("ben", &["is over"]).await?;
+    rooms.in_order().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_locked_service_says_who_holds_it_and_a_typing_slip_is_marked() -> anyhow::Result<()> {
-    let demo = Demo::start(BINARY, Engine::StandIn).await?;
-    let (ana, _) = asked_for(&demo).await?;
-    let ben = ana.acting_as("ben");
-    let locked = ben
-        .types("ops", "/rollback trade")
-        .await?
-        .context("no answer")?;
-    ensure!(
-        locked.private && locked.text.contains("RB-1") && locked.text.contains("Ana"),
-        "{}",
-        locked.text
-    );
-    let slip = ben
-        .types("ops", "/rollback trdae")
-        .await?
-        .context("no answer")?;
-    ensure!(
-        slip.text.contains("trade") && slip.text.contains('^'),
-        "{}",
-        slip.text
-    );
-    let cancelled = ana
-        .types("ops", "/rollbot cancel RB-1")
-        .await?
-        .context("no answer")?;
-    ensure!(cancelled.text.contains("cancelled"), "{}", cancelled.text);
-    let locks = ben
-        .types("ops", "/rollbot locks")
-        .await?
-        .context("no answer")?;
-    ensure!(
-        locks.text.contains("No service is locked"),
-        "{}",
-        locks.text
-    );
-    Ok(())
+async fn votes_by_button_count_and_are_taken_back_by_button(place: Place) -> anyhow::Result<()> {
+    let rooms = Rooms::open(BINARY, Engine::StandIn, place).await?;
+    asked_for(&rooms).await?;
+    let request: &[&str] = &["RB-1", "of 2 approvals"];
+    let press = async |person, key| match (place, person) {
+        // The console's reactions are buttons themselves.
+        (Place::Console, _) | (Place::Everywhere, "cleo") => {
+            let (emoji, on) = match key {
+                "approve" => ("white_check_mark", true),
+                _ => ("white_check_mark", false),
+            };
+            rooms.reacts(person, "RB-1", emoji, on).await
+        }
+        _ => rooms.presses(person, request, key).await,
+    };
+    press("ben", "approve").await?;
+    rooms.awaits("cleo", &["RB-1", "1 of 2 approvals"]).await?;
+    // A vote that was said is not lost when reactions are read again.
+    rooms
+        .reacts("dan", "RB-1", "white_check_mark", true)
+        .await?;
+    rooms.is_told("dan", &["only members of approvers"]).await?;
+    rooms.awaits("cleo", &["RB-1", "1 of 2 approvals"]).await?;
+    press("ben", "withdraw").await?;
+    rooms.awaits("cleo", &["RB-1", "0 of 2 approvals"]).await?;
+    press("ben", "approve").await?;
+    press("cleo", "approve").await?;
+    rooms
+        .awaits("ana", &["closed", "Every target was observed"])
+        .await?;
+    rooms.in_order().await
+}
+
+async fn a_locked_service_says_who_holds_it_and_a_typing_slip_is_marked(
+    place: Place,
+) -> anyhow::Result<()> {
+    let rooms = Rooms::open(BINARY, Engine::StandIn, place).await?;
+    asked_for(&rooms).await?;
+    rooms.types("ben", "/rollback trade").await?;
+    rooms.is_told("ben", &["RB-1", "Ana"]).await?;
+    rooms.types("ben", "/rollback trdae").await?;
+    rooms.is_told("ben", &["trdae", "trade", "^"]).await?;
+    rooms.types("ana", "/rollbot cancel RB-1").await?;
+    rooms.is_told("ana", &["cancelled"]).await?;
+    rooms.types("ben", "/rollbot locks").await?;
+    rooms.is_told("ben", &["No service is locked"]).await?;
+    rooms.in_order().await
 }
 
 /// Sets the demo service's own controls.
-async fn control(demo: &Demo, path: &str, body: serde_json::Value) -> anyhow::Result<()> {
-    let record = std::fs::read_to_string(demo.directory().join("world.json"))?;
-    let record: serde_json::Value = serde_json::from_str(&record)?;
-    let base = record
-        .get("port-base")
-        .and_then(serde_json::Value::as_u64)
-        .context("port-base")?;
-    let url = format!("http://127.0.0.1:{}{path}", base + 3);
+async fn control(rooms: &Rooms, path: &str, body: serde_json::Value) -> anyhow::Result<()> {
+    let port = world::port(rooms.serve.directory())?;
+    let url = format!("http://127.0.0.1:{port}{path}");
     let http = client(Duration::from_secs(5))?;
     let response = http.post(&url).json(&body).send().await?;
     ensure!(
@@ -193,168 +236,173 @@ async fn control(demo: &Demo, path: &str, body: serde_json::Value) -> anyhow::Re
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn orders_in_flight_hold_the_stop_back_until_people_decide() -> anyhow::Result<()> {
-    let demo = Demo::start(BINARY, Engine::StandIn).await?;
-    control(
-        &demo,
-        "/demo/in-flight",
-        serde_json::json!({ "count": 3, "for_ms": 600_000 }),
-    )
-    .await?;
-    let (ana, approval) = asked_for(&demo).await?;
-    approved(&ana, approval).await?;
-    let question = ana
-        .awaits("question", &["is paused and asks", "in flight"])
-        .await?;
+async fn orders_in_flight_hold_the_stop_back_until_people_decide(
+    place: Place,
+) -> anyhow::Result<()> {
+    let rooms = Rooms::open(BINARY, Engine::StandIn, place).await?;
+    let in_flight = serde_json::json!({ "count": 3, "for_ms": 600_000 });
+    control(&rooms, "/demo/in-flight", in_flight).await?;
+    asked_for(&rooms).await?;
+    approved(&rooms).await?;
+    for person in ["ana", "ben", "cleo"] {
+        rooms
+            .awaits(person, &["is paused and asks", "in flight"])
+            .await?;
+    }
     assert_eq!(
-        world::look(demo.directory())?.deployment.as_deref(),
+        world::look(rooms.serve.directory())?.deployment.as_deref(),
         Some("native")
     );
-    control(
-        &demo,
-        "/demo/in-flight",
-        serde_json::json!({ "count": 0, "for_ms": 0 }),
-    )
-    .await?;
-    let wait = question
-        .buttons
-        .iter()
-        .find(|button| button.key == "wait")
-        .context("no `wait`")?;
-    ana.acting_as("ben").presses(question.id, &wait.key).await?;
-    ana.awaits("live", &["closed", "Every target was observed"])
+    let none = serde_json::json!({ "count": 0, "for_ms": 0 });
+    control(&rooms, "/demo/in-flight", none).await?;
+    rooms.presses("ben", &["in flight"], "wait").await?;
+    // Who did not answer sees that it was.
+    rooms.awaits("cleo", &["answered", "Ben"]).await?;
+    rooms
+        .awaits("ana", &["closed", "Every target was observed"])
         .await?;
     assert_eq!(
-        world::look(demo.directory())?.deployment.as_deref(),
+        world::look(rooms.serve.directory())?.deployment.as_deref(),
         Some("docker")
     );
-    Ok(())
+    rooms.in_order().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failed_step_pauses_with_evidence_and_undo_brings_the_native_service_back()
--> anyhow::Result<()> {
-    let demo = Demo::start(BINARY, Engine::StandIn).await?;
-    // Nothing can be archived into a directory that is none.
-    let backups = demo.directory().join("backups");
+/// Nothing can be archived into a directory that is none.
+fn put_something_in_the_way(rooms: &Rooms) -> anyhow::Result<()> {
+    let backups = rooms.serve.directory().join("backups");
     std::fs::remove_dir_all(&backups)?;
-    std::fs::write(&backups, "in the way")?;
-    let (ana, approval) = asked_for(&demo).await?;
-    approved(&ana, approval).await?;
-    let question = ana.awaits("question", &["is paused and asks"]).await?;
-    for key in ["retry", "skip", "undo", "abort"] {
-        ensure!(
-            question.buttons.iter().any(|button| button.key == key),
-            "no `{key}`: {}",
-            question.text
-        );
+    Ok(std::fs::write(&backups, "in the way")?)
+}
+
+async fn a_failed_step_pauses_with_evidence_and_undo_brings_the_native_service_back(
+    place: Place,
+) -> anyhow::Result<()> {
+    let rooms = Rooms::open(BINARY, Engine::StandIn, place).await?;
+    put_something_in_the_way(&rooms)?;
+    asked_for(&rooms).await?;
+    approved(&rooms).await?;
+    for person in ["ben", "cleo"] {
+        let question = rooms
+            .awaits(person, &["is paused and asks", "backups"])
+            .await?;
+        for key in ["retry", "skip", "undo", "abort"] {
+            ensure!(
+                question.buttons.iter().any(|button| button == key),
+                "no `{key}`: {question:?}"
+            );
+        }
     }
-    ensure!(
-        question.text.contains("backups"),
-        "no evidence: {}",
-        question.text
-    );
-    ana.acting_as("cleo").presses(question.id, "undo").await?;
-    ana.awaits("live", &["undone"]).await?;
-    let after = world::look_without_archives(demo.directory())?;
+    rooms
+        .presses("cleo", &["is paused and asks"], "undo")
+        .await?;
+    for person in ["ana", "ben", "cleo"] {
+        rooms
+            .awaits(person, &["rollback of trade · undone"])
+            .await?;
+    }
+    let after = world::look_without_archives(rooms.serve.directory())?;
     assert_eq!(after.deployment.as_deref(), Some("native"));
     assert!(after.registry.ends_with("/native"));
-    Ok(())
+    rooms.in_order().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn skipping_needs_the_full_count_and_is_listed_at_the_end() -> anyhow::Result<()> {
-    let demo = Demo::start(BINARY, Engine::StandIn).await?;
-    let backups = demo.directory().join("backups");
-    std::fs::remove_dir_all(&backups)?;
-    std::fs::write(&backups, "in the way")?;
-    let (ana, approval) = asked_for(&demo).await?;
-    approved(&ana, approval).await?;
-    let question = ana.awaits("question", &["is paused and asks"]).await?;
-    ana.acting_as("ben").presses(question.id, "skip").await?;
-    ana.awaits("question", &["1 so far"]).await?;
-    let again = ana.acting_as("ben").presses(question.id, "skip").await?;
-    ensure!(again.is_none_or(|answer| answer.text.contains("1 of 2")));
-    let own = ana.presses(question.id, "skip").await?;
-    ensure!(own.is_some_and(|answer| answer.text.contains("Only members")));
-    ana.acting_as("cleo").presses(question.id, "skip").await?;
-    let live = ana.awaits("live", &["closed with exceptions"]).await?;
-    ensure!(live.text.contains("was skipped"), "{}", live.text);
-    let restored = ana
-        .sees()
-        .await?
-        .into_iter()
-        .any(|message| message.text.contains("Trading is back"));
-    ensure!(
-        !restored,
-        "an all-clear was sent although something was skipped"
-    );
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_in_the_middle_it_goes_on_by_itself() -> anyhow::Result<()> {
-    let mut demo = Demo::start(BINARY, Engine::Docker).await?;
-    let (ana, approval) = asked_for(&demo).await?;
-    approved(&ana, approval).await?;
-    ana.awaits("live", &["running"]).await?;
-    demo.kill().await?;
-    demo.begin().await?;
-    ana.awaits("live", &["closed", "Every target was observed"])
+async fn skipping_needs_the_full_count_and_is_listed_at_the_end(
+    place: Place,
+) -> anyhow::Result<()> {
+    let rooms = Rooms::open(BINARY, Engine::StandIn, place).await?;
+    put_something_in_the_way(&rooms)?;
+    asked_for(&rooms).await?;
+    approved(&rooms).await?;
+    let question: &[&str] = &["is paused and asks"];
+    rooms.presses("ben", question, "skip").await?;
+    rooms
+        .awaits("cleo", &["is paused and asks", "1 so far"])
         .await?;
+    rooms.presses("ben", question, "skip").await?;
+    rooms.presses("ana", question, "skip").await?;
+    rooms.is_told("ana", &["Only members"]).await?;
+    rooms.presses("cleo", question, "skip").await?;
+    for person in ["ana", "ben", "cleo"] {
+        rooms
+            .awaits(person, &["closed with exceptions", "was skipped"])
+            .await?;
+        let restored = rooms
+            .sees(person)
+            .await?
+            .into_iter()
+            .any(|message| message.text.contains("Trading is back"));
+        ensure!(
+            !restored,
+            "an all-clear was sent although something was skipped"
+        );
+    }
+    rooms.in_order().await
+}
+
+async fn killed_in_the_middle_it_goes_on_by_itself(place: Place) -> anyhow::Result<()> {
+    let mut rooms = Rooms::open(BINARY, Engine::Docker, place).await?;
+    asked_for(&rooms).await?;
+    approved(&rooms).await?;
+    rooms
+        .awaits("ana", &["rollback of trade · running"])
+        .await?;
+    rooms.serve.kill().await?;
+    rooms.begin().await?;
+    for person in ["ana", "ben", "cleo"] {
+        rooms
+            .awaits(person, &["closed", "Every target was observed"])
+            .await?;
+    }
     assert_eq!(
-        world::look(demo.directory())?.deployment.as_deref(),
+        world::look(rooms.serve.directory())?.deployment.as_deref(),
         Some("docker")
     );
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_obeys_the_same_rules() -> anyhow::Result<()> {
-    let demo = Demo::start(BINARY, Engine::StandIn).await?;
-    let requested = demo
-        .rollbot(&["request", "data", "--reason", "stale rows"])
+async fn the_command_line_obeys_the_same_rules(place: Place) -> anyhow::Result<()> {
+    let rooms = Rooms::open(BINARY, Engine::StandIn, place).await?;
+    let requested = rooms
+        .serve
+        .rollbot(&["request", "trade", "--reason", "stale rows"])
         .await?;
     ensure!(
         requested.status.success(),
         "{}",
         String::from_utf8_lossy(&requested.stderr)
     );
-    let ana = demo.visitor("ana")?;
-    let approval = ana.awaits("approval", &["RB-1", "stale rows"]).await?;
+    rooms.awaits("ana", &["RB-1", "stale rows"]).await?;
     // Who asked, asked as Eli: his vote does not count.
-    let own = demo.rollbot(&["vote", "RB-1", "approve"]).await?;
+    let own = rooms.serve.rollbot(&["vote", "RB-1", "approve"]).await?;
     assert_eq!(own.status.code(), Some(1));
     ensure!(String::from_utf8_lossy(&own.stderr).contains("cannot approve"));
-    let glass = demo
+    let glass = rooms
+        .serve
         .rollbot(&["vote", "RB-1", "approve", "--break-glass", "--reason", "x"])
         .await?;
     assert_eq!(glass.status.code(), Some(1));
     ensure!(String::from_utf8_lossy(&glass.stderr).contains("break-glass is off"));
-    approved(&ana, approval.id).await?;
+    approved(&rooms).await?;
     eventually("RB-1 to close", PATIENCE, || async {
-        let listed = demo.rollbot(&["operations", "--json"]).await?;
+        let listed = rooms.serve.rollbot(&["operations", "--json"]).await?;
         let listed: serde_json::Value = serde_json::from_slice(&listed.stdout)?;
         Ok((listed.pointer("/0/state") == Some(&"closed".into())).then_some(()))
     })
-    .await?;
-    Ok(())
+    .await
+    .context("after two approvals")?;
+    rooms.in_order().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_shows_the_plan_and_leaves_no_lock() -> anyhow::Result<()> {
-    let demo = Demo::start(BINARY, Engine::StandIn).await?;
-    let before = world::look(demo.directory())?;
-    let ana = demo.visitor("ana")?;
-    ana.types("ops", "/rollback trade --dry-run").await?;
-    ana.awaits("notice", &["Plan: rollback of trade", "nothing is done"])
+async fn a_dry_run_shows_the_plan_and_leaves_no_lock(place: Place) -> anyhow::Result<()> {
+    let rooms = Rooms::open(BINARY, Engine::StandIn, place).await?;
+    let before = world::look(rooms.serve.directory())?;
+    rooms.types("ana", "/rollback trade --dry-run").await?;
+    rooms
+        .awaits("ana", &["Plan: rollback of trade", "nothing is done"])
         .await?;
-    let locks = ana
-        .types("ops", "/rollbot locks")
-        .await?
-        .context("no answer")?;
-    ensure!(locks.text.contains("No service is locked"));
-    assert_eq!(world::look(demo.directory())?, before);
-    Ok(())
+    rooms.types("ana", "/rollbot locks").await?;
+    rooms.is_told("ana", &["No service is locked"]).await?;
+    assert_eq!(world::look(rooms.serve.directory())?, before);
+    rooms.in_order().await
 }

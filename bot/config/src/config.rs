@@ -10,6 +10,7 @@ use rollbot_core::approval::{BreakGlass, People, Policy};
 use rollbot_core::outbox::Destination;
 use rollbot_core::plan::{self, ArchiveFormat};
 use rollbot_engine::{EngineConfig, Grants};
+use url::Url;
 
 use crate::secret::Secret;
 pub use crate::written::{LogFormat, LogLevel};
@@ -324,8 +325,7 @@ mod tests {
 /// A Slack app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slack {
-    /// Without a slash at the end.
-    pub api_url: String,
+    pub api_url: Url,
     pub bot_token: Secret,
     pub way: SlackWay,
 }
@@ -340,8 +340,7 @@ pub enum SlackWay {
 /// A Discord application with a bot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discord {
-    /// Without a slash at the end.
-    pub api_url: String,
+    pub api_url: Url,
     pub token: Secret,
     pub application: u64,
     /// `None`: the commands are global.

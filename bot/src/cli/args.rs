@@ -60,6 +60,10 @@ pub enum Verb {
     Template(TemplateArgs),
     /// The audit log: check its hash chains.
     Audit(AuditArgs),
+    /// People: whether their accounts are who they should be. Asks Slack and Discord.
+    People(PeopleArgs),
+    /// Discord: the link that invites the bot.
+    Discord(DiscordArgs),
     /// Speak the Docker Engine's API over plain processes, where there is no Docker. For `demo`.
     #[command(hide = true)]
     StandInEngine(StandInArgs),
@@ -120,9 +124,46 @@ pub enum EngineArg {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
+    /// Ask Slack and Discord as well: credentials, scopes and permissions, and whether the configured
+    /// channels can be written to.
+    #[arg(long)]
+    pub online: bool,
     /// Print findings as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PeopleArgs {
+    #[command(subcommand)]
+    pub verb: PeopleVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PeopleVerb {
+    /// Look every account of people.toml up on its platform, and find groups that are too small to
+    /// ever reach the required count.
+    Check(PeopleCheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct PeopleCheckArgs {
+    /// Print findings as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DiscordArgs {
+    #[command(subcommand)]
+    pub verb: DiscordVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DiscordVerb {
+    /// Print the link with which an administrator of a server invites the bot, with the fewest
+    /// permissions it needs.
+    Invite,
 }
 
 /// How to reach the running bot.

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use owo_colors::OwoColorize as _;
+use rollbot_chat::Level;
 use rollbot_engine::{Engine, EngineConfig};
 use rollbot_notify::{TEMPLATES, Templates};
 use serde::Serialize;
@@ -11,30 +13,28 @@ use serde::Serialize;
 use super::Ended;
 use super::args::CheckArgs;
 use super::style::{harmless, print_json, say};
+use crate::platforms::Platforms;
 use crate::serve::Parts;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Grade {
-    Pass,
-    Warn,
-    Fail,
-}
+/// How long a platform may take for all that it is asked.
+const ONLINE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
-struct Finding {
+pub(super) struct Finding {
     what: String,
-    grade: Grade,
+    grade: Level,
     /// What was found, and what to do about it.
     text: String,
 }
 
-fn finding(what: &str, grade: Grade, text: impl Into<String>) -> Finding {
-    Finding {
-        what: what.to_owned(),
-        grade,
-        text: text.into(),
+impl Finding {
+    pub(super) fn new(what: &str, grade: Level, text: impl Into<String>) -> Self {
+        Self {
+            what: what.to_owned(),
+            grade,
+            text: text.into(),
+        }
     }
 }
 
@@ -42,16 +42,20 @@ pub async fn check(directory: &Path, args: CheckArgs) -> Ended {
     let mut findings = Vec::new();
     let mut types = Vec::new();
     match crate::serve::load(directory) {
-        Err(error) => findings.push(finding("configuration", Grade::Fail, format!("{error:#}"))),
+        Err(error) => findings.push(Finding::new(
+            "configuration",
+            Level::Fail,
+            format!("{error:#}"),
+        )),
         Ok(config) => {
             types = config
                 .services
                 .iter()
                 .map(|service| service.kind.clone())
                 .collect();
-            findings.push(finding(
+            findings.push(Finding::new(
                 "configuration",
-                Grade::Pass,
+                Level::Pass,
                 format!(
                     "{} services, {} people",
                     config.services.len(),
@@ -60,22 +64,32 @@ pub async fn check(directory: &Path, args: CheckArgs) -> Ended {
             ));
             findings.push(templates(config.templates.as_deref()));
             findings.extend(approvals(&config));
+            if args.online {
+                findings.extend(online(&config).await);
+            }
             match Parts::from_config(&config) {
                 Ok(parts) => findings.extend(hosts(&parts, &config).await),
-                Err(error) => findings.push(finding("hosts", Grade::Fail, format!("{error:#}"))),
+                Err(error) => {
+                    findings.push(Finding::new("hosts", Level::Fail, format!("{error:#}")))
+                }
             }
         }
     }
     findings.push(plugins(&types).await);
-    let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
-    if args.json {
+    finish(&findings, args.json)
+}
+
+/// Says what was found; fails if anything did.
+pub(super) fn finish(findings: &[Finding], json: bool) -> Ended {
+    let failed = findings.iter().any(|finding| finding.grade == Level::Fail);
+    if json {
         print_json(&findings)?;
     } else {
-        for finding in &findings {
+        for finding in findings {
             let mark = match finding.grade {
-                Grade::Pass => "pass".green().to_string(),
-                Grade::Warn => "warn".yellow().to_string(),
-                Grade::Fail => "FAIL".red().bold().to_string(),
+                Level::Pass => "pass".green().to_string(),
+                Level::Warn => "warn".yellow().to_string(),
+                Level::Fail => "FAIL".red().bold().to_string(),
             };
             let mut lines = finding.text.lines();
             say(&format!(
@@ -97,12 +111,12 @@ pub async fn check(directory: &Path, args: CheckArgs) -> Ended {
 
 fn templates(overrides: Option<&Path>) -> Finding {
     match Templates::load(overrides) {
-        Ok(_) => finding(
+        Ok(_) => Finding::new(
             "templates",
-            Grade::Pass,
+            Level::Pass,
             format!("{} render with their variables", TEMPLATES.len()),
         ),
-        Err(errors) => finding("templates", Grade::Fail, errors.to_string()),
+        Err(errors) => Finding::new("templates", Level::Fail, errors.to_string()),
     }
 }
 
@@ -110,7 +124,7 @@ fn templates(overrides: Option<&Path>) -> Finding {
 async fn plugins(types: &[String]) -> Finding {
     let engine = match Engine::new(EngineConfig::default()) {
         Ok(engine) => engine,
-        Err(error) => return finding("plugins", Grade::Fail, error.to_string()),
+        Err(error) => return Finding::new("plugins", Level::Fail, error.to_string()),
     };
     let (mut names, mut served) = (Vec::new(), Vec::new());
     for component in rollbot_plugins::components() {
@@ -121,9 +135,9 @@ async fn plugins(types: &[String]) -> Finding {
                 served.push(about.service_type.clone());
             }
             Err(error) => {
-                return finding(
+                return Finding::new(
                     "plugins",
-                    Grade::Fail,
+                    Level::Fail,
                     format!("{}: {error}", component.name),
                 );
             }
@@ -137,18 +151,60 @@ async fn plugins(types: &[String]) -> Finding {
     lacking.sort();
     lacking.dedup();
     if lacking.is_empty() {
-        return finding("plugins", Grade::Pass, names.join(", "));
+        return Finding::new("plugins", Level::Pass, names.join(", "));
     }
     let text = format!(
         "no plugin serves services of type {}: they cannot be rolled back (there are {})",
         lacking.join(", "),
         names.join(", ")
     );
-    finding("plugins", Grade::Warn, text)
+    Finding::new("plugins", Level::Warn, text)
+}
+
+/// What the platforms say, asked at the same time.
+async fn online(config: &rollbot_config::Config) -> Vec<Finding> {
+    let checks = match Platforms::from_config(config) {
+        Ok(platforms) => platforms.checks(),
+        Err(error) => return vec![Finding::new("platforms", Level::Fail, format!("{error:#}"))],
+    };
+    let asked = checks.into_iter().map(|(name, platform)| async move {
+        let mut channels: Vec<String> = config
+            .chat
+            .operations
+            .iter()
+            .chain(&config.chat.announcements)
+            .filter(|to| to.platform == name)
+            .map(|to| to.channel.clone())
+            .collect();
+        channels.sort();
+        channels.dedup();
+        match tokio::time::timeout(ONLINE_DEADLINE, platform.check(&channels)).await {
+            Ok(found) => found
+                .into_iter()
+                .map(|found| {
+                    let text = match found.remedy.as_str() {
+                        "" => found.what,
+                        remedy => format!("{}\n{remedy}", found.what),
+                    };
+                    Finding::new(name, found.level, text)
+                })
+                .collect(),
+            Err(_) => {
+                let text = format!("did not answer within {} s", ONLINE_DEADLINE.as_secs());
+                vec![Finding::new(name, Level::Fail, text)]
+            }
+        }
+    });
+    let all: Vec<Vec<Finding>> = futures_util::future::join_all(asked).await;
+    if all.is_empty() {
+        let text = "neither [slack] nor [discord] is configured: there is nothing to ask online";
+        return vec![Finding::new("platforms", Level::Pass, text)];
+    }
+    all.into_iter().flatten().collect()
 }
 
 /// Whether every service could be approved whoever asks.
-fn approvals(config: &rollbot_config::Config) -> Vec<Finding> {
+pub(super) fn approvals(config: &rollbot_config::Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for service in &config.services {
         let policy = &service.approval;
@@ -166,17 +222,17 @@ fn approvals(config: &rollbot_config::Config) -> Vec<Finding> {
                 policy.required,
                 stuck.join(", ")
             );
-            findings.push(finding(
+            findings.push(Finding::new(
                 &format!("approval of {}", service.description.name),
-                Grade::Warn,
+                Level::Warn,
                 text,
             ));
         }
     }
     if findings.is_empty() {
-        findings.push(finding(
+        findings.push(Finding::new(
             "approval",
-            Grade::Pass,
+            Level::Pass,
             "every service can be approved, whoever asks",
         ));
     }
@@ -189,9 +245,9 @@ async fn hosts(parts: &Parts, config: &rollbot_config::Config) -> Vec<Finding> {
     for service in &config.services {
         let name = &service.description.name;
         let Some(host) = parts.hosts.get(&service.description.host) else {
-            findings.push(finding(
+            findings.push(Finding::new(
                 name,
-                Grade::Fail,
+                Level::Fail,
                 format!("no host `{}`", service.description.host),
             ));
             continue;
@@ -225,11 +281,11 @@ async fn hosts(parts: &Parts, config: &rollbot_config::Config) -> Vec<Finding> {
             ));
         }
         let (grade, text) = if problems.is_empty() {
-            (Grade::Pass, "could be rolled back now".to_owned())
+            (Level::Pass, "could be rolled back now".to_owned())
         } else {
-            (Grade::Warn, problems.join("\n"))
+            (Level::Warn, problems.join("\n"))
         };
-        findings.push(finding(name, grade, text));
+        findings.push(Finding::new(name, grade, text));
     }
     findings
 }

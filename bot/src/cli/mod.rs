@@ -4,6 +4,7 @@
 mod args;
 mod check;
 mod operations;
+mod people;
 mod plan;
 mod plugin;
 mod remote;
@@ -12,10 +13,13 @@ mod style;
 mod template;
 mod verify;
 
-pub use args::{Cli, DemoArgs, EngineArg, LogFormat, ServeArgs, StandInArgs, Verb};
+pub use args::{
+    Cli, DemoArgs, DiscordVerb, EngineArg, LogFormat, PeopleVerb, ServeArgs, StandInArgs, Verb,
+};
 pub use show::{Timeline, in_words, timeline};
 pub(crate) use style::{print_json, say};
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -64,6 +68,23 @@ pub async fn run(cli: Cli, setup: Setup) -> Ended {
         Verb::Plugin(args) => plugin::plugin(args).await,
         Verb::Template(args) => template::template(config, args).await,
         Verb::Audit(args) => verify::audit(config, args).await,
+        Verb::People(args) => match args.verb {
+            PeopleVerb::Check(args) => people::check(config, args).await,
+        },
+        Verb::Discord(args) => match args.verb {
+            DiscordVerb::Invite => invite(config),
+        },
         Verb::StandInEngine(args) => crate::demo::stand_in(args).await,
     }
+}
+
+fn invite(directory: &Path) -> Ended {
+    let config = crate::serve::load(directory)?;
+    let Some(discord) = &config.discord else {
+        anyhow::bail!(
+            "there is no section [discord] in rollbot.toml: add it with the application's id"
+        );
+    };
+    say(rollbot_chat_discord::invite_url(discord.application).as_str());
+    Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@ use rollbot_chat_console::Console;
 use rollbot_core::EventKey;
 use rollbot_core::approval::{Account, Approved, Way};
 use rollbot_core::operation::State;
+use rollbot_core::store::{Batch, Guard};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -246,7 +247,7 @@ async fn cast(
 
 async fn break_glass(
     desk: &Desk,
-    _id: &str,
+    id: &str,
     account: Account,
     operation: rollbot_core::OperationId,
     reason: &str,
@@ -259,14 +260,27 @@ async fn break_glass(
             found.state.in_words()
         )));
     };
-    let approved = Approved::break_glass(
-        &desk.catalogue.break_glass,
-        person,
-        reason,
-        operation,
-        digest,
-    )
-    .map_err(|why| Refused::You(format!("{why}.")))?;
+    let policy = &desk.catalogue.break_glass;
+    let approved = match Approved::break_glass(policy, person, reason, operation, digest) {
+        Ok(approved) => approved,
+        Err(why) => {
+            let entry = desk.audit(
+                operation,
+                &person.id,
+                "break-glass-refused",
+                format!("wants to start it alone, and may not: {why}"),
+                serde_json::json!({ "reason": reason }),
+            );
+            let batch = Batch::new()
+                .guard(Guard::NewEvent(EventKey::new("unix", id)))
+                .write(entry);
+            desk.store
+                .commit(batch)
+                .await
+                .map_err(Refused::from_store)?;
+            return Err(Refused::You(format!("{why}.")));
+        }
+    };
     desk.conductor
         .break_glass(found, approved)
         .await

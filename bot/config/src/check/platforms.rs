@@ -156,9 +156,9 @@ fn token(
 }
 
 /// Without a slash at the end.
-fn address(reader: &Reader, given: &Given<String>, default: &str) -> Option<String> {
+fn address(reader: &Reader, given: &Given<String>, default: &str) -> Option<Url> {
     let Some(text) = given.spanned() else {
-        return Some(default.to_owned());
+        return Url::parse(default).ok();
     };
     let good = Url::parse(text.get_ref()).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")
@@ -168,17 +168,14 @@ fn address(reader: &Reader, given: &Given<String>, default: &str) -> Option<Stri
             && url.username().is_empty()
             && url.password().is_none()
     });
-    match good {
-        Some(url) => Some(url.as_str().trim_end_matches('/').to_owned()),
-        None => {
-            reader.problem_with(
-                text.span(),
-                "this is not the address of a service",
-                format!("write it as {default}"),
-            );
-            None
-        }
+    if good.is_none() {
+        reader.problem_with(
+            text.span(),
+            "this is not the address of a service",
+            format!("write it as {default}"),
+        );
     }
+    good
 }
 
 fn snowflake(reader: &Reader, text: &Spanned<String>, what: &str) -> Option<u64> {

@@ -336,8 +336,8 @@ const SECTIONS: [&str; 2] = ["discord", "slack"];
 /// given to another channel.
 fn shape(platform: &str) -> Option<(fn(&str) -> bool, &'static str)> {
     fn of_slack(id: &str) -> bool {
-        id.len() >= 9
-            && id.starts_with(['C', 'G', 'D'])
+        id.starts_with(['C', 'G', 'D'])
+            && id.contains(|c: char| c.is_ascii_digit())
             && id
                 .chars()
                 .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())

@@ -234,7 +234,7 @@ fn what_is_commented_out_in_the_example_is_the_default() {
 fn the_example_has_a_slack_app_and_a_discord_application() {
     let config = example();
     let slack = config.slack.clone().unwrap();
-    assert_eq!(slack.api_url, "https://slack.com/api");
+    assert_eq!(slack.api_url.as_str(), "https://slack.com/api");
     assert_eq!(slack.bot_token, Secret::new("xoxb-1"));
     let app_token = Secret::new("xapp-1");
     assert_eq!(
@@ -245,7 +245,7 @@ fn the_example_has_a_slack_app_and_a_discord_application() {
         }
     );
     let discord = config.discord.clone().unwrap();
-    assert_eq!(discord.api_url, "https://discord.com");
+    assert_eq!(discord.api_url.as_str(), "https://discord.com/");
     assert_eq!(discord.guild, Some(1_029_384_756_000_000_001));
     assert_eq!(discord.way, DiscordWay::Gateway);
     assert!(!config.has_webhooks());
