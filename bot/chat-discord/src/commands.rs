@@ -58,7 +58,10 @@ async fn register(discord: &Discord, dispatch: &dyn Dispatch) -> Result<bool, Fa
     let services = tokio::time::timeout(Duration::from_secs(2), listing)
         .await
         .unwrap_or_default();
-    let wanted = wanted(&services);
+    let mut wanted = wanted(&services);
+    if discord.config.guild.is_none() {
+        in_guilds_only(&mut wanted);
+    }
     let application_id = ApplicationId::new(discord.config.application_id);
     let route = || match discord.config.guild {
         Some(guild) => Route::GuildCommands {
@@ -152,16 +155,23 @@ fn wanted(services: &[Suggestion]) -> Value {
     json!([
         {
             "type": 1, "name": "rollback", "description": Topic::Rollback.about(),
-            "contexts": [0], "integration_types": [0],
             "options": [service(services, "What to roll back", true), reason(), dry_run],
         },
         {
             "type": 1, "name": "rollbot",
             "description": "Status, plans, history and locks of rollbacks",
-            "contexts": [0], "integration_types": [0],
             "options": subcommands,
         },
     ])
+}
+
+/// Global commands are offered in direct messages as well, where nobody else sees what is done.
+/// Those of a guild have no such choice.
+fn in_guilds_only(commands: &mut Value) {
+    for command in commands.as_array_mut().into_iter().flatten() {
+        command["contexts"] = json!([0]);
+        command["integration_types"] = json!([0]);
+    }
 }
 
 /// What counts when two definitions are compared: Discord fills in some fields and leaves out

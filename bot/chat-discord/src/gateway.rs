@@ -32,7 +32,12 @@ struct Session {
     id: String,
     url: String,
     sequence: u64,
+    /// Attempts to take it up that did not get through.
+    failures: u32,
 }
+
+/// A session's own address may be gone for good: after as many attempts a new one is begun.
+const ATTEMPTS: u32 = 4;
 
 /// Why a connection ended.
 enum Ended {
@@ -57,7 +62,9 @@ pub(crate) async fn keep_connected(discord: &Discord, intake: &Intake) {
         }
         let why = match ended {
             Ended::GivenUp(why) => {
-                discord.rest.give_up();
+                if why == REFUSED_TOKEN {
+                    discord.rest.give_up();
+                }
                 return discord.set_connection(Connection::GivenUp { why });
             }
             Ended::Asked if was_up => {
@@ -129,9 +136,14 @@ async fn connection(
     ended
 }
 
-/// A session's own address may be gone with it: the next attempt begins anew.
 fn lost_before_ready(session: &mut Option<Session>, why: String) -> Ended {
-    *session = None;
+    let spent = session.as_mut().is_some_and(|session| {
+        session.failures += 1;
+        session.failures >= ATTEMPTS
+    });
+    if spent {
+        *session = None;
+    }
     Ended::Lost(why)
 }
 
@@ -288,12 +300,18 @@ impl Line<'_> {
         if name == "READY" {
             let text = |name: &str| frame.d[name].as_str().map(str::to_owned);
             if let (Some(id), Some(url)) = (text("session_id"), text("resume_gateway_url")) {
-                *self.session = Some(Session { id, url, sequence });
+                *self.session = Some(Session {
+                    id,
+                    url,
+                    sequence,
+                    failures: 0,
+                });
             }
         }
         let key = match self.session.as_mut() {
             Some(session) => {
                 session.sequence = session.sequence.max(sequence);
+                session.failures = 0;
                 // The session's id is all that somebody would need besides the token.
                 format!(
                     "reaction/{}/{sequence}",

@@ -23,6 +23,9 @@ const THREADS: usize = 5;
 /// As many references are remembered of a channel.
 const REFERENCES: usize = 2_000;
 
+/// As many channels and threads are remembered.
+const CHANNELS: usize = 1_000;
+
 #[derive(Default)]
 pub(crate) struct History {
     channels: Mutex<HashMap<u64, Channel>>,
@@ -45,17 +48,25 @@ impl History {
         let mut channels = self.channels.lock().await;
         let known = channels.entry(channel).or_default();
         known.unsure.retain(|other| other != reference);
-        if known.messages.len() < REFERENCES {
-            known.messages.insert(reference.to_owned(), message);
-        }
+        known.remember(reference.to_owned(), message);
     }
 
     /// A message was posted, or was not: nobody knows.
     pub async fn unsure(&self, channel: u64, reference: &str) {
         let mut channels = self.channels.lock().await;
+        if channels.len() >= CHANNELS {
+            channels.retain(|_, known| !known.unsure.is_empty());
+        }
         let known = channels.entry(channel).or_default();
-        if !known.unsure.iter().any(|other| other == reference) {
+        if !known.unsure.iter().any(|other| other == reference) && known.unsure.len() < REFERENCES {
             known.unsure.push(reference.to_owned());
+        }
+    }
+
+    /// A message was not posted, for certain.
+    pub async fn not_posted(&self, channel: u64, reference: &str) {
+        if let Some(known) = self.channels.lock().await.get_mut(&channel) {
+            known.unsure.retain(|other| other != reference);
         }
     }
 
@@ -104,21 +115,24 @@ impl Discord {
 
     async fn found_in(&self, channel: u64, reference: &str) -> Result<Option<u64>, Failed> {
         let me = self.me().await?;
-        let mut channels = self.history.channels.lock().await;
-        let known = channels.entry(channel).or_default();
-        if let Some(message) = known.messages.get(reference) {
-            return Ok(Some(*message));
-        }
-        let fresh = known
-            .read_at
-            .is_some_and(|at| at.elapsed() < self.config.deadlines.history)
-            && !known.unsure.iter().any(|other| other == reference);
-        if fresh {
-            return Ok(None);
-        }
-        let first = known.read_at.is_none();
-        let since = known.newest;
+        let (first, mut newest) = {
+            let mut channels = self.history.channels.lock().await;
+            let known = channels.entry(channel).or_default();
+            if let Some(message) = known.messages.get(reference) {
+                return Ok(Some(*message));
+            }
+            let fresh = known
+                .read_at
+                .is_some_and(|at| at.elapsed() < self.config.deadlines.history)
+                && !known.unsure.iter().any(|other| other == reference);
+            if fresh {
+                return Ok(None);
+            }
+            (known.read_at.is_none(), known.newest)
+        };
+        let began = Instant::now();
         let mut before: Option<u64> = None;
+        let mut read: Vec<Value> = Vec::new();
         for _ in 0..PAGES {
             let route = Route::ChannelMessages {
                 channel_id: ChannelId::new(channel),
@@ -127,25 +141,31 @@ impl Discord {
             match (first, before) {
                 (true, Some(before)) => ask = ask.param("before", before),
                 (true, None) => {}
-                (false, _) => ask = ask.param("after", known.newest),
+                (false, _) => ask = ask.param("after", newest),
             }
             let page = self.rest.send(ask).await?;
             let page = page.as_array().cloned().unwrap_or_default();
-            for message in &page {
-                known.learn(message, me);
-            }
-            if page.len() < 100 {
+            let ids = page.iter().filter_map(|message| wire::id(&message["id"]));
+            newest = ids.max().unwrap_or(newest).max(newest);
+            before = page.last().and_then(|message| wire::id(&message["id"]));
+            let last = page.len() < 100;
+            read.extend(page);
+            if last {
                 break;
             }
-            before = page.last().and_then(|message| wire::id(&message["id"]));
         }
         tracing::debug!(
             channel,
-            since,
-            newest = known.newest,
+            messages = read.len(),
             "a channel's history was read"
         );
-        known.read_at = Some(Instant::now());
+        let mut channels = self.history.channels.lock().await;
+        let known = channels.entry(channel).or_default();
+        for message in &read {
+            known.learn(message, me);
+        }
+        known.newest = known.newest.max(newest);
+        known.read_at = Some(began);
         known.threads.sort_unstable();
         known.unsure.retain(|other| other != reference);
         Ok(known.messages.get(reference).copied())
@@ -167,10 +187,19 @@ impl Channel {
         {
             self.threads.push(thread);
         }
-        if let Some(reference) = reference_in(message)
-            && self.messages.len() < REFERENCES
-        {
-            self.messages.insert(reference, id);
+        if let Some(reference) = reference_in(message) {
+            self.remember(reference, id);
         }
+    }
+
+    fn remember(&mut self, reference: String, id: u64) {
+        if self.messages.len() >= REFERENCES {
+            // The older half goes: what is looked for was sent a short while ago.
+            let mut ids: Vec<u64> = self.messages.values().copied().collect();
+            ids.sort_unstable();
+            let middle = ids.get(ids.len() / 2).copied().unwrap_or_default();
+            self.messages.retain(|_, id| *id > middle);
+        }
+        self.messages.insert(reference, id);
     }
 }

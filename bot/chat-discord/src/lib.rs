@@ -137,10 +137,18 @@ impl Discord {
     }
 
     fn connection_now(&self) -> Connection {
-        self.connection
+        let now = self
+            .connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+            .clone();
+        // A request may hear of it before the gateway does.
+        if self.rest.is_unauthorised() && !matches!(now, Connection::GivenUp { .. }) {
+            return Connection::GivenUp {
+                why: rest::REFUSED_TOKEN.to_owned(),
+            };
+        }
+        now
     }
 
     fn set_connection(&self, connection: Connection) {

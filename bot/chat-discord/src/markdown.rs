@@ -314,6 +314,7 @@ pub(crate) fn pieces(markdown: &str, most: usize) -> Vec<String> {
             other => (other.text(), false),
         };
         let room = if fence { most.saturating_sub(8) } else { most };
+        let close = matches!(block, Block::List(_) | Block::Code(_));
         let parts = cut(&text, room);
         for part in parts {
             let part = if fence {
@@ -323,7 +324,7 @@ pub(crate) fn pieces(markdown: &str, most: usize) -> Vec<String> {
             };
             match pieces.last_mut() {
                 Some(last) if length(last) + length(&part) + 2 <= most => {
-                    last.push_str(if fence { "\n" } else { "\n\n" });
+                    last.push_str(if close { "\n" } else { "\n\n" });
                     last.push_str(&part);
                 }
                 _ => pieces.push(part),

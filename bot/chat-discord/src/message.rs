@@ -258,7 +258,13 @@ fn card(body: &str, kind: &str) -> Card {
                     value: value.join("\n"),
                 });
             }
-            (_, block) if card.fields.is_empty() => card.description.push(block.text()),
+            (_, block) if card.fields.is_empty() => match card.description.last_mut() {
+                Some(last) if matches!(block, Block::List(_) | Block::Code(_)) => {
+                    last.push('\n');
+                    last.push_str(&block.text());
+                }
+                _ => card.description.push(block.text()),
+            },
             (_, block) => match card.fields.last_mut() {
                 Some(field) if open_field => {
                     field.value = block.text();
@@ -291,13 +297,13 @@ fn begin(after: &str) -> String {
         .to_owned()
 }
 
-const BLUE: u32 = 0x58_65_f2;
-const GREEN: u32 = 0x23_a5_5a;
-const AMBER: u32 = 0xf0_b2_32;
-const ORANGE: u32 = 0xe6_7e_22;
-const RED: u32 = 0xda_37_3c;
-const VIOLET: u32 = 0x9b_59_b6;
-const GREY: u32 = 0x80_84_8e;
+const BLUE: u32 = 0x0058_65f2;
+const GREEN: u32 = 0x0023_a55a;
+const AMBER: u32 = 0x00f0_b232;
+const ORANGE: u32 = 0x00e6_7e22;
+const RED: u32 = 0x00da_373c;
+const VIOLET: u32 = 0x009b_59b6;
+const GREY: u32 = 0x0080_848e;
 
 fn color(kind: &str, title: &str) -> u32 {
     let state = title.rsplit(" · ").next().unwrap_or_default();

@@ -237,13 +237,15 @@ impl ChatPlatform for Discord {
         let route = Route::ChannelMessages {
             channel_id: ChannelId::new(channel),
         };
+        // Before it is sent: whoever asked may stop waiting at any moment.
+        self.history.unsure(channel, &reference).await;
         // What is new always goes out first: only edits of it can wait.
         let ask = Ask::post(route).body(written.body).file(written.file);
         let shown = match self.rest.send(ask).await {
             Ok(shown) => shown,
             Err(error) => {
-                if error.is_unsure() {
-                    self.history.unsure(channel, &reference).await;
+                if !error.is_unsure() {
+                    self.history.not_posted(channel, &reference).await;
                 }
                 if error.is(10003) {
                     self.threads.forget(&channel);

@@ -213,3 +213,25 @@ async fn more_than_fits_is_turned_away_in_words() {
     assert_eq!(house.ears.acts().len(), 2);
     house.close().await;
 }
+
+#[tokio::test]
+async fn text_of_others_in_an_answer_does_nothing() {
+    let house = House::open().await;
+    let nasty = "@everyone <@1234> https://evil.example **b** `c` <#5> </x:6> ||s||";
+    let body = format!("{}\n\n```\n{nasty}\n```", rollbot_chat::escape(nasty));
+    house.ears.say(&body, false);
+    let id = house
+        .fake
+        .command(house.ana, house.channel, "rollback", &trade());
+    house.answered(id).await;
+    let seen = house.fake.answers(id).remove(0);
+    assert_eq!(seen.pings, Vec::<String>::new());
+    let read = &seen.readings[0];
+    assert_eq!(
+        (read.mentions.len(), read.links.len(), read.formats.len()),
+        (0, 0, 0)
+    );
+    assert!(read.plain.starts_with(nasty), "{}", read.plain);
+    assert_eq!(read.code.len(), 1);
+    house.close().await;
+}

@@ -61,6 +61,7 @@ async fn more_services_than_choices_are_completed_as_somebody_types() {
         .until("commands", |house| !house.fake.commands().1.is_empty())
         .await;
     house.until("the connection", House::is_up).await;
+    assert_eq!(house.fake.commands().1[0]["contexts"], json!([0]));
     let option = house.fake.commands().1[0]["options"][0].clone();
     assert_eq!(
         (&option["autocomplete"], &option["choices"]),

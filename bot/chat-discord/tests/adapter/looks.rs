@@ -40,6 +40,9 @@ async fn every_template_looks_well() {
                 ("undo".into(), "Undo".into()),
             ];
         }
+        if spec.name == "approval" {
+            message.reactions = vec!["white_check_mark".into(), "x".into()];
+        }
         let id = house.discord.post(&message).await.unwrap();
         let seen = house
             .fake
@@ -51,6 +54,19 @@ async fn every_template_looks_well() {
         });
         insta::assert_json_snapshot!(spec.name, shown);
     }
+    let mut values = Templates::sample("approval").unwrap();
+    values["decided"] = serde_json::Value::Null;
+    let body = templates.render("discord", "approval", &values).unwrap();
+    let id = house
+        .discord
+        .post(&house.outgoing("open", "approval", &body))
+        .await
+        .unwrap();
+    let seen = house
+        .fake
+        .message(house.channel, id.parse().unwrap())
+        .unwrap();
+    insta::assert_json_snapshot!("approval-open", seen.embeds);
     house.close().await;
 }
 

@@ -96,6 +96,9 @@ impl World {
         });
         if let Value::Object(fields) = &mut made {
             if in_guild {
+                // Only global commands have them.
+                fields.remove("contexts");
+                fields.remove("integration_types");
                 fields.insert("guild_id".to_owned(), self.guild.to_string().into());
             }
             let options = shown_options(&command["options"]);

@@ -228,28 +228,28 @@ impl FakeDiscord {
     pub fn revoke_token(&self) {
         let mut world = self.fake.lock();
         world.revoked = true;
-        world.to_all(&Out::Close(4004, "Authentication failed."));
+        world.broadcast(&Out::Close(4004, "Authentication failed."));
     }
 
     /// Connections end without a word; sessions can be resumed.
     pub fn drop_connections(&self) {
-        self.fake.lock().to_all(&Out::Drop);
+        self.fake.lock().broadcast(&Out::Drop);
     }
 
     pub fn close_connections(&self, code: u16) {
-        self.fake.lock().to_all(&Out::Close(code, "asked for"));
+        self.fake.lock().broadcast(&Out::Close(code, "asked for"));
     }
 
     /// "Reconnect": the client is to come back and resume.
     pub fn ask_to_reconnect(&self) {
         let frame = serde_json::json!({"op": 7, "s": null, "t": null, "d": null});
-        self.fake.lock().to_all(&Out::Frame(frame));
+        self.fake.lock().broadcast(&Out::Frame(frame));
     }
 
     /// Forgets every session: none can be resumed.
     pub fn forget_sessions(&self) {
         let mut world = self.fake.lock();
-        world.to_all(&Out::Drop);
+        world.broadcast(&Out::Drop);
         world.sessions.clear();
     }
 

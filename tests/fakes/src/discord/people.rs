@@ -297,6 +297,13 @@ impl FakeDiscord {
         }
     }
 
+    /// The token that came with an interaction.
+    pub fn interaction_token(&self, interaction: u64) -> Option<String> {
+        let world = self.fake.lock();
+        let found = world.interactions.get(&interaction)?;
+        Some(found.token.clone())
+    }
+
     /// How long the first answer took.
     pub fn answered_after(&self, interaction: u64) -> Option<Duration> {
         self.fake

@@ -81,7 +81,7 @@ impl Session {
 
 impl World {
     /// Sends to every connection.
-    pub fn to_all(&mut self, out: &Out) {
+    pub fn broadcast(&mut self, out: &Out) {
         for session in self.sessions.values_mut() {
             session.send(out.clone());
         }
