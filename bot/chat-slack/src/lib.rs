@@ -14,7 +14,7 @@
 //! | shortcut `rollbot_request`, then its dialog | `Command` | the dialog's id |
 //! | all sockets were closed, and one is open again | `Connected` | – |
 //!
-//! An envelope or request is acknowledged after [`Dispatch`](rollbot_chat::Dispatch) returned, so
+//! An envelope or request is acknowledged after [`Dispatch`] returned, so
 //! what was acknowledged is on record. Slack's envelope ids change between deliveries of one event
 //! and are not used as keys.
 //!

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use rollbot_chat::{ChatEvent, ChatPlatform as _, Place};
-use rollbot_command::Reason;
+use rollbot_command::{Command, Reason};
 use rollbot_core::EventKey;
 use serde_json::Value;
 use slack_morphism::api::SlackApiViewsOpenRequest;
@@ -130,9 +130,8 @@ fn saying(body: &str) -> SlackView {
 /// What was filled in.
 struct Filled {
     service: String,
-    reason: String,
-    severity: String,
-    row: String,
+    /// With severity and row of the matrix before it.
+    reason: Reason,
 }
 
 impl Filled {
@@ -173,27 +172,32 @@ impl Filled {
             Ok(reason) => {
                 // With the words before it, it must still be a reason.
                 match Reason::new(&tagged(&severity, &row, reason.as_str())) {
-                    Ok(_) => reason.into_string(),
-                    Err(why) => wrong(REASON, format!("With severity and row, {why}.")),
+                    Ok(reason) => Some(reason),
+                    Err(why) => {
+                        wrong(REASON, format!("With severity and row, {why}."));
+                        None
+                    }
                 }
             }
-            Err(why) => wrong(REASON, format!("Say what is wrong: {why}.")),
+            Err(why) => {
+                wrong(REASON, format!("Say what is wrong: {why}."));
+                None
+            }
         };
-        if errors.is_empty() {
-            Ok(Self {
-                service,
-                reason,
-                severity,
-                row,
-            })
-        } else {
-            Err(errors)
+        match reason {
+            Some(reason) if errors.is_empty() => Ok(Self { service, reason }),
+            _ => Err(errors),
         }
     }
 
-    fn command(&self) -> String {
-        let reason = tagged(&self.severity, &self.row, &self.reason);
-        format!("/rollback {} reason: {reason}", self.service)
+    /// As it would be typed: what the reason says is never an option of the command.
+    fn command(self) -> String {
+        let command = Command::Rollback {
+            service: self.service,
+            reason: Some(self.reason),
+            dry_run: false,
+        };
+        command.to_string()
     }
 }
 
@@ -289,6 +293,42 @@ impl Desk {
                 }
             }
             Said::Never => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_filled_in_is_a_command_of_the_grammar() {
+        for said in [
+            "orders failing",
+            "they \"fail\" --dry-run",
+            "reason: none",
+            "\"",
+            "--help",
+        ] {
+            for (key, words, _) in ROWS {
+                let said = tagged("high", &format!("{key} {words}"), said);
+                let filled = Filled {
+                    service: "trade".to_owned(),
+                    reason: Reason::new(&said).unwrap(),
+                };
+                let line = filled.command();
+                match rollbot_command::parse(&line, &["trade".to_owned()]) {
+                    Ok(Command::Rollback {
+                        reason: Some(reason),
+                        dry_run: false,
+                        ..
+                    }) => {
+                        assert_eq!(reason.as_str(), said);
+                    }
+                    other => panic!("{line}: {other:?}"),
+                }
+            }
         }
     }
 }

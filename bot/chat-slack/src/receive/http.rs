@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use rollbot_chat::Dispatch;
 use serde_json::{Map, Value, json};
-use slack_morphism::events::{SlackCommandEvent, SlackInteractionEvent, SlackPushEvent};
+use slack_morphism::events::{SlackCommandEvent, SlackPushEvent};
 use tokio::sync::oneshot;
 
 use super::{Acknowledge, Desk, Incoming, signature};
@@ -128,8 +128,8 @@ async fn interactivity(State(desk): State<Desk>, headers: HeaderMap, body: Bytes
     }
     let form = form(&body);
     let payload = form.get("payload").and_then(Value::as_str);
-    match serde_json::from_str::<SlackInteractionEvent>(payload.unwrap_or_default()) {
-        Ok(event) => taken(desk, Incoming::Interaction(Box::new(event))).await,
+    match Incoming::interaction(payload.unwrap_or_default()) {
+        Ok(incoming) => taken(desk, incoming).await,
         Err(_) => not_understood("the interaction"),
     }
 }

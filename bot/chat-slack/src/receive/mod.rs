@@ -42,6 +42,19 @@ pub(crate) enum Incoming {
     Push(Box<SlackPushEventCallback>),
 }
 
+impl Incoming {
+    /// An interaction, from its JSON. The message under which a button was pressed is left out: it
+    /// can hold whatever Slack thinks of next, and nothing of it is needed.
+    pub(crate) fn interaction(json: &str) -> serde_json::Result<Self> {
+        let mut payload: Value = serde_json::from_str(json)?;
+        if let Some(map) = payload.as_object_mut() {
+            map.remove("message");
+        }
+        let event: SlackInteractionEvent = serde_json::from_value(payload)?;
+        Ok(Incoming::Interaction(Box::new(event)))
+    }
+}
+
 /// Where the acknowledgement goes.
 #[derive(Debug)]
 pub(crate) enum Acknowledge {
@@ -277,6 +290,16 @@ impl Desk {
                 }
                 return;
             }
+            SlackEventCallbackBody::Unknown(event) => {
+                let kind = event.get("type").and_then(Value::as_str);
+                if kind.is_some_and(|kind| kind.starts_with("reaction_")) {
+                    tracing::warn!(
+                        "a reaction in Slack was not understood: it counts after the next reading"
+                    );
+                }
+                acknowledge.give(Value::Null).await;
+                return;
+            }
             _ => {
                 acknowledge.give(Value::Null).await;
                 return;
@@ -339,5 +362,27 @@ impl Desk {
     /// Logs what could not be shown to somebody.
     pub(crate) fn unheard(what: &str, error: &SendError) {
         tracing::warn!(%error, "{what} could not be shown in Slack");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_press_is_understood_whatever_the_message_is_like() {
+        let press = serde_json::json!({
+            "type": "block_actions", "api_app_id": "A1", "trigger_id": "1.2.x",
+            "team": {"id": "T1", "domain": "d"}, "user": {"id": "U1", "team_id": "T1"},
+            "container": {"type": "message", "message_ts": "1.2", "channel_id": "C1"},
+            "message": {"new": ["kind"], "ts": 7, "reactions": "many"},
+            "actions": [{"type": "button", "action_id": "choice:veto", "value": "veto"}],
+        });
+        let Incoming::Interaction(event) = Incoming::interaction(&press.to_string()).unwrap()
+        else {
+            panic!("it is an interaction");
+        };
+        assert!(matches!(*event, SlackInteractionEvent::BlockActions(_)));
     }
 }

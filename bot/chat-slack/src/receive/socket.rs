@@ -83,7 +83,7 @@ fn read(text: &str) -> Frame {
     let payload = envelope.payload.map_or("null", RawValue::get);
     let incoming = match envelope.kind {
         "slash_commands" => serde_json::from_str(payload).map(Incoming::Command),
-        "interactive" => serde_json::from_str(payload).map(Incoming::Interaction),
+        "interactive" => Incoming::interaction(payload),
         "events_api" => serde_json::from_str(payload).map(Incoming::Push),
         _ => return Frame::Strange { envelope_id },
     };
