@@ -69,6 +69,8 @@ pub(crate) async fn keep_connected(discord: &Discord, intake: &Intake) {
             }
             Ended::Asked if was_up => {
                 tracing::debug!("Discord asked for a new connection");
+                // Should it ask again and again, then not as fast as it can be done.
+                tokio::time::sleep(deadlines.first_pause / 5).await;
                 continue;
             }
             Ended::Asked => "Discord asked for a new connection".to_owned(),

@@ -24,6 +24,8 @@ use crate::{Discord, PLATFORM, commands, connected_event};
 const EPHEMERAL: u64 = 1 << 6;
 /// As many reactions wait for their turn; where there are more, the messages are read again.
 const REACTIONS: usize = 512;
+/// As many people are told why their reaction does not count, at a time.
+const TELLING: usize = 16;
 /// As many messages an answer may take; what is longer becomes a file.
 const MESSAGES: usize = 4;
 
@@ -129,6 +131,8 @@ impl Intake {
             discord: Arc::clone(&intake.discord),
             dispatch: Arc::clone(&intake.dispatch),
             missed: Arc::clone(&intake.missed),
+            tasks: intake.tasks.clone(),
+            telling: Arc::new(Semaphore::new(TELLING)),
         };
         // It ends when the last intake is gone.
         tokio::spawn(worker.run(turns));
@@ -362,6 +366,8 @@ struct Worker {
     discord: Arc<Discord>,
     dispatch: Arc<dyn Dispatch>,
     missed: Arc<AtomicBool>,
+    tasks: TaskTracker,
+    telling: Arc<Semaphore>,
 }
 
 impl Worker {
@@ -413,10 +419,19 @@ impl Worker {
         let Some(answer) = self.dispatch.dispatch(event).await else {
             return;
         };
-        match self.discord.tell(&reaction.user_id, &answer.body).await {
-            Ok(()) => {}
-            Err(SendError::Refused(why)) => tracing::info!(why, "somebody cannot be told why"),
-            Err(error) => tracing::warn!(%error, "somebody was not told why"),
-        }
+        // The next vote does not wait for it.
+        let Ok(permit) = Arc::clone(&self.telling).try_acquire_owned() else {
+            tracing::warn!("somebody is not told why: too many are at the same time");
+            return;
+        };
+        let discord = Arc::clone(&self.discord);
+        self.tasks.spawn(async move {
+            match discord.tell(&reaction.user_id, &answer.body).await {
+                Ok(()) => {}
+                Err(SendError::Refused(why)) => tracing::info!(why, "somebody cannot be told why"),
+                Err(error) => tracing::warn!(%error, "somebody was not told why"),
+            }
+            drop(permit);
+        });
     }
 }

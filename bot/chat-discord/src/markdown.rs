@@ -32,6 +32,15 @@ pub(crate) enum Block {
 }
 
 impl Block {
+    /// Whether it belongs right under what comes before it.
+    pub fn is_close(&self) -> bool {
+        match self {
+            Self::List(text) => text.starts_with("- "),
+            Self::Code(_) => true,
+            Self::Paragraph(_) | Self::Quote(_) => false,
+        }
+    }
+
     pub fn text(&self) -> String {
         match self {
             Self::Paragraph(lines) => {
@@ -314,7 +323,7 @@ pub(crate) fn pieces(markdown: &str, most: usize) -> Vec<String> {
             other => (other.text(), false),
         };
         let room = if fence { most.saturating_sub(8) } else { most };
-        let close = matches!(block, Block::List(_) | Block::Code(_));
+        let close = block.is_close();
         let parts = cut(&text, room);
         for part in parts {
             let part = if fence {

@@ -259,7 +259,7 @@ fn card(body: &str, kind: &str) -> Card {
                 });
             }
             (_, block) if card.fields.is_empty() => match card.description.last_mut() {
-                Some(last) if matches!(block, Block::List(_) | Block::Code(_)) => {
+                Some(last) if block.is_close() => {
                     last.push('\n');
                     last.push_str(&block.text());
                 }
@@ -287,14 +287,21 @@ fn card(body: &str, kind: &str) -> Card {
     card
 }
 
-/// What follows a label, without the dash that joined them; unless what comes then would count as
-/// the beginning of a line.
+/// What follows a label. Where a dash joined them it begins a sentence now; unless what comes would
+/// count as the beginning of a list or heading.
 fn begin(after: &str) -> String {
     let text = after.trim_start();
-    text.strip_prefix("\u{2014} ")
-        .filter(|rest| rest.starts_with(char::is_alphabetic))
-        .unwrap_or(text)
-        .to_owned()
+    let rest = text
+        .strip_prefix("\u{2014} ")
+        .filter(|rest| rest.starts_with(char::is_alphabetic));
+    let Some(rest) = rest else {
+        return text.to_owned();
+    };
+    let mut chars = rest.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
 }
 
 const BLUE: u32 = 0x0058_65f2;
