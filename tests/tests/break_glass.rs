@@ -120,6 +120,17 @@ async fn one_person_starts_alone_for_a_reason_and_everybody_else_is_alerted() ->
             && row.to_string().contains("nobody answers, orders fail")),
         "{started:?}"
     );
+    let refused = shown["audit"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|row| row.pointer("/entry/kind") == Some(&"break-glass-refused".into()))
+        .filter_map(|row| row.pointer("/entry/actor")?.as_str());
+    // Ben without a reason, and the four who may not.
+    assert_eq!(
+        refused.collect::<Vec<_>>(),
+        ["ben", "cleo", "ana", "dan", "eli"]
+    );
     let audit = serve.rollbot(&["audit", "verify"]).await?;
     ensure!(audit.status.success());
     Ok(())
