@@ -56,6 +56,10 @@ fn every_command_explains_itself() -> anyhow::Result<()> {
         "template render",
         "audit",
         "audit verify",
+        "people",
+        "people check",
+        "discord",
+        "discord invite",
     ] {
         let text = typed(here, &format!("{command} --help"))?;
         ensure!(!text.contains("[exit status"), "{text}");
