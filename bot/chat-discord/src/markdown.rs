@@ -347,20 +347,25 @@ pub(crate) fn pieces(markdown: &str, most: usize) -> Vec<String> {
 pub(crate) fn cut(text: &str, most: usize) -> Vec<String> {
     let mut parts = Vec::new();
     let mut part = String::new();
+    let mut taken = 0;
     for line in text.split('\n') {
-        if !part.is_empty() && length(&part) + length(line) + 1 > most {
+        if taken > 0 && taken + length(line) + 1 > most {
             parts.push(std::mem::take(&mut part));
+            taken = 0;
         }
-        if !part.is_empty() {
+        if taken > 0 {
             part.push('\n');
+            taken += 1;
         }
         for c in line.chars() {
             // Never between a backslash and what it makes harmless; and what was within a line must
             // not count as its beginning.
-            if length(&part) + 4 > most && !part.ends_with('\\') {
+            if taken + 4 > most && !part.ends_with('\\') {
                 parts.push(std::mem::replace(&mut part, "\u{2026}".to_owned()));
+                taken = 1;
             }
             part.push(c);
+            taken += c.len_utf16();
         }
     }
     if !part.is_empty() {

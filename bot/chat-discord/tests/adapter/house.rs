@@ -125,6 +125,11 @@ pub struct House {
 impl House {
     /// Nobody is connected yet.
     pub async fn quiet(change: impl FnOnce(&mut DiscordConfig)) -> Self {
+        // What failed is told by what was logged.
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+            .with_test_writer()
+            .try_init();
         let fake = FakeDiscord::start(Options::default()).await.unwrap();
         let (ana, ben) = (fake.add_user("ana"), fake.add_user("ben"));
         let channel = fake.add_channel("operations");

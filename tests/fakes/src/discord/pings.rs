@@ -24,42 +24,44 @@ const DELIMITERS: [&str; 7] = ["***", "**", "__", "~~", "||", "*", "_"];
 impl Reading {
     pub fn of(text: &str) -> Self {
         let mut reading = Self::default();
-        let chars: Vec<char> = text.chars().collect();
         let mut at = 0;
+        let mut before = None;
         let mut line_start = true;
         let mut open: Vec<&str> = Vec::new();
-        while let Some(&c) = chars.get(at) {
-            let rest: String = chars.get(at..).unwrap_or_default().iter().collect();
-            if line_start && let Some(length) = reading.line_mark(&rest) {
+        while let Some(rest) = text.get(at..)
+            && let Some(c) = rest.chars().next()
+        {
+            if line_start && let Some(length) = reading.line_mark(rest) {
                 at += length;
                 // A quoted or listed line may begin with another mark.
                 continue;
             }
             line_start = c == '\n';
+            let previous = before.replace(c);
+            let after = rest.get(c.len_utf8()..).unwrap_or_default();
             if c == '\\'
-                && let Some(next) = chars.get(at + 1).filter(|c| c.is_ascii_punctuation())
+                && let Some(next) = after.chars().next().filter(char::is_ascii_punctuation)
             {
-                reading.plain.push(*next);
+                reading.plain.push(next);
                 at += 2;
                 continue;
             }
             if c == '`'
-                && let Some((length, inner)) = code(&rest)
+                && let Some((length, inner)) = code(rest)
             {
                 reading.plain.push_str(&inner);
                 reading.code.push(inner);
                 at += length;
                 continue;
             }
-            if let Some(length) = reading.special(&rest) {
+            if let Some(length) = reading.special(rest) {
                 at += length;
                 continue;
             }
             if let Some(&mark) = DELIMITERS.iter().find(|mark| rest.starts_with(**mark)) {
                 let after = rest.get(mark.len()..).unwrap_or("");
                 let inside_word = mark == "_"
-                    && at > 0
-                    && chars.get(at - 1).is_some_and(|c| c.is_alphanumeric())
+                    && previous.is_some_and(char::is_alphanumeric)
                     && after.starts_with(char::is_alphanumeric);
                 if open.last() == Some(&mark) {
                     open.pop();
@@ -74,12 +76,12 @@ impl Reading {
                 }
             }
             reading.plain.push(c);
-            at += 1;
+            at += c.len_utf8();
         }
         reading
     }
 
-    /// Marks that only count at the beginning of a line; how many characters they take.
+    /// Marks that only count at the beginning of a line; how many bytes they take.
     fn line_mark(&mut self, rest: &str) -> Option<usize> {
         const MARKS: [&str; 8] = ["### ", "## ", "# ", "-# ", ">>> ", "> ", "- ", "* "];
         if let Some(mark) = MARKS.iter().find(|mark| rest.starts_with(**mark)) {
@@ -95,7 +97,7 @@ impl Reading {
         None
     }
 
-    /// Mentions, links and emoji; how many characters they take.
+    /// Mentions, links and emoji; how many bytes they take.
     fn special(&mut self, rest: &str) -> Option<usize> {
         for everyone in ["@everyone", "@here"] {
             if rest.starts_with(everyone) {
@@ -108,12 +110,12 @@ impl Reading {
             let inner = rest.get(1..end)?;
             if is_mention(inner) {
                 self.mentions.push(rest.get(..=end)?.to_owned());
-                return Some(rest.get(..=end)?.chars().count());
+                return Some(end + 1);
             }
             if inner.starts_with("http://") || inner.starts_with("https://") {
                 self.links.push(inner.to_owned());
                 self.plain.push_str(inner);
-                return Some(inner.chars().count() + 2);
+                return Some(inner.len() + 2);
             }
             return None;
         }
@@ -125,8 +127,9 @@ impl Reading {
                     .collect();
                 if link.len() > scheme.len() {
                     self.plain.push_str(&link);
-                    self.links.push(link.clone());
-                    return Some(link.chars().count());
+                    let link_length = link.len();
+                    self.links.push(link);
+                    return Some(link_length);
                 }
             }
         }
@@ -137,7 +140,7 @@ impl Reading {
             if target.contains("://") {
                 self.links.push(target.to_owned());
                 self.plain.push_str(&Self::of(rest.get(1..middle)?).plain);
-                return Some(rest.get(..=end)?.chars().count());
+                return Some(end + 1);
             }
         }
         if let Some(after) = rest.strip_prefix(':') {
@@ -172,7 +175,7 @@ fn is_mention(inner: &str) -> bool {
     plain || emoji || command || time || inner.starts_with("id:")
 }
 
-/// Code that begins here: how many characters it takes, and what is in it.
+/// Code that begins here: how many bytes it takes, and what is in it.
 fn code(rest: &str) -> Option<(usize, String)> {
     let ticks = rest.chars().take_while(|&c| c == '`').count();
     if ticks >= 3 {
@@ -183,7 +186,7 @@ fn code(rest: &str) -> Option<(usize, String)> {
             Some((language, code)) if language.bytes().all(|b| b.is_ascii_alphanumeric()) => code,
             _ => block,
         };
-        let length = inner.get(..end)?.chars().count() + 6;
+        let length = end + 6;
         return Some((length, block.trim_end_matches('\n').to_owned()));
     }
     let fence = "`".repeat(ticks);
@@ -195,10 +198,7 @@ fn code(rest: &str) -> Option<(usize, String)> {
         let run = after.chars().take_while(|&c| c == '`').count();
         if run == 0 {
             let text = inner.get(..end)?;
-            return Some((
-                text.chars().count() + 2 * ticks,
-                text.trim_matches(' ').to_owned(),
-            ));
+            return Some((text.len() + 2 * ticks, text.trim_matches(' ').to_owned()));
         }
         from = end + ticks + run;
     }
