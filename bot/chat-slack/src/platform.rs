@@ -222,6 +222,31 @@ impl Slack {
         self.offered.put(key, now);
     }
 
+    /// Shows one person one page.
+    pub(crate) async fn whisper_page(
+        &self,
+        channel: &str,
+        account: &Account,
+        page: Page,
+    ) -> Result<(), SendError> {
+        // The conversation with one person holds nothing that others see, and nothing ephemeral.
+        if channel == account.user || channel.starts_with('D') {
+            self.post_page(channel, None, page, None, Urgency::High)
+                .await?;
+            return Ok(());
+        }
+        let request = SlackApiChatPostEphemeralRequest::new(
+            SlackChannelId(channel.to_owned()),
+            SlackUserId(account.user.clone()),
+            page.content(),
+        )
+        .with_link_names(false)
+        .with_parse("none".to_owned());
+        let call = Call::new("chat.postEphemeral", channel, Urgency::High);
+        let _: Value = self.web.post(Token::Bot, call, &request).await?;
+        Ok(())
+    }
+
     async fn add_reaction(&self, at: At<'_>, name: &str) -> Result<(), SendError> {
         let request = SlackApiReactionsAddRequest::new(
             SlackChannelId(at.channel.to_owned()),
@@ -436,24 +461,9 @@ impl ChatPlatform for Slack {
                 account.user, account.platform
             )));
         }
-        // The conversation with one person holds nothing that others see, and nothing ephemeral.
-        if channel == account.user || channel.starts_with('D') {
-            let page = lay(body, "answer", &[]).first;
-            self.post_page(channel, None, page, None, Urgency::High)
-                .await?;
-            return Ok(());
-        }
         let laid = lay(body, "answer", &[]);
         for page in std::iter::once(laid.first).chain(laid.more) {
-            let request = SlackApiChatPostEphemeralRequest::new(
-                SlackChannelId(channel.to_owned()),
-                SlackUserId(account.user.clone()),
-                page.content(),
-            )
-            .with_link_names(false)
-            .with_parse("none".to_owned());
-            let call = Call::new("chat.postEphemeral", channel, Urgency::High);
-            let _: Value = self.web.post(Token::Bot, call, &request).await?;
+            self.whisper_page(channel, account, page).await?;
         }
         Ok(())
     }

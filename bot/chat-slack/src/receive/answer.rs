@@ -1,6 +1,6 @@
 //! What somebody is told, in time or later.
 
-use rollbot_chat::{Answer, ChatPlatform, SendError};
+use rollbot_chat::{Answer, SendError};
 use rollbot_core::approval::Account;
 use serde_json::Value;
 use slack_morphism::api::SlackApiPostWebhookMessageRequest;
@@ -51,7 +51,7 @@ impl Desk {
     pub(super) async fn tell_rest(&self, to: &To, answer: &Answer, rest: Vec<Page>) {
         for page in rest.into_iter().take(MOST_PAGES) {
             let told = if answer.private {
-                self.privately(to, answer, page).await
+                self.privately(to, page).await
             } else {
                 self.slack
                     .post_page(&to.channel, None, page, None, Urgency::High)
@@ -66,17 +66,17 @@ impl Desk {
     }
 
     /// Over the response URL while it lasts, and otherwise as a message that only they see.
-    async fn privately(&self, to: &To, answer: &Answer, page: Page) -> Result<(), SendError> {
+    async fn privately(&self, to: &To, page: Page) -> Result<(), SendError> {
         if let Some(url) = &to.url {
-            let request =
-                SlackApiPostWebhookMessageRequest::new(page.content()).with_replace_original(false);
+            let request = SlackApiPostWebhookMessageRequest::new(page.clone().content())
+                .with_replace_original(false);
             match self.slack.web.respond(url, &request).await {
                 Ok(()) => return Ok(()),
                 Err(error) => tracing::debug!(%error, "the response address is of no use any more"),
             }
         }
         self.slack
-            .whisper(&to.channel, &to.account, &answer.body)
+            .whisper_page(&to.channel, &to.account, page)
             .await
     }
 }

@@ -151,3 +151,31 @@ async fn no_more_is_worked_on_at_a_time_than_is_allowed() {
     assert!(house.core.at_once.lock().unwrap().1 <= 4);
     assert_eq!(house.core.acts().len(), 60);
 }
+
+#[tokio::test]
+async fn a_long_private_answer_arrives_whole_whichever_way_is_left() {
+    for uses in [5, 0] {
+        let settings = rollbot_fakes::slack::Settings {
+            response_url_uses: uses,
+            ..crate::house::settings()
+        };
+        let house = House::with(settings, |_| {}).await;
+        house.opened(2).await;
+        let paragraph = format!("{}\n\n", "word ".repeat(500));
+        house.core.say(&paragraph.repeat(9), true);
+        house.fake.slash("U0ANA", OPS, "/rollbot", "history").await;
+        let words = || {
+            let told = house.fake.with(|slack| slack.whispered_to("U0ANA"));
+            let blocks = told
+                .iter()
+                .map(|one| serde_json::to_string(&one.blocks).unwrap());
+            blocks
+                .map(|text| text.matches("word").count())
+                .sum::<usize>()
+        };
+        eventually(|| words() == 4_500).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(words(), 4_500, "nothing came twice");
+        assert_eq!(house.fake.with(|slack| slack.by_bot(OPS)).len(), 0);
+    }
+}
