@@ -218,8 +218,16 @@ impl Store for CrashingStore {
         self.inner.seen(event).await
     }
 
-    async fn outbox_due(&self, now: Timestamp, limit: i64) -> Result<Vec<OutboxRow>, StoreError> {
-        self.inner.outbox_due(now, limit).await
+    async fn outbox_due(
+        &self,
+        platform: &str,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        self.inner.outbox_due(platform, now, limit).await
+    }
+    async fn outbox_platforms(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.outbox_platforms().await
     }
 
     async fn outbox_by_identity(&self, identity: &str) -> Result<Option<OutboxRow>, StoreError> {
@@ -258,6 +266,7 @@ impl Store for CrashingStore {
     async fn outbox_failed(
         &self,
         id: i64,
+        revision: i64,
         error: &str,
         next_at: Timestamp,
         abandon: bool,
@@ -265,7 +274,8 @@ impl Store for CrashingStore {
         commit!(
             self,
             "not-delivered",
-            self.inner.outbox_failed(id, error, next_at, abandon)
+            self.inner
+                .outbox_failed(id, revision, error, next_at, abandon)
         )
     }
 
