@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rollbot_chat::{Answer, ChatEvent, Completion, Dispatch, Overview, Place, Suggestion};
+use rollbot_chat::{
+    Answer, ChatEvent, Completion, Dispatch, MessageAt, Overview, Place, Suggestion,
+};
 use rollbot_command::{Command, Reason, completions, help, parse};
 use rollbot_core::approval::{Account, Person};
 use rollbot_core::operation::Origin;
+use rollbot_core::outbox::OutboxRow;
 use rollbot_core::store::{GuardFailed, Store, StoreError};
 use rollbot_core::{Clock, EventKey};
 use rollbot_notify::{NoticeWords, Templates};
@@ -20,6 +23,9 @@ use crate::operation::Conductor;
 
 /// Platforms give three seconds for the first answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a message may be there before it is noted that it is; within [`ANSWER_WITHIN`].
+const NOTED_WITHIN: Duration = Duration::from_millis(1_200);
 
 /// As somebody types, a late list is of no use.
 const SUGGEST_WITHIN: Duration = Duration::from_secs(1);
@@ -133,6 +139,23 @@ impl Desk {
                 account.platform, account.user
             ))
         })
+    }
+
+    /// What we know of a message on a platform. People can be faster than our own note that it
+    /// arrived: while something for the platform is on its way, this waits for the note.
+    pub(crate) async fn sent(&self, at: &MessageAt) -> Result<Option<OutboxRow>, StoreError> {
+        let until = tokio::time::Instant::now() + NOTED_WITHIN;
+        loop {
+            let on_its_way = self.store.outbox_platforms().await?.contains(&at.platform);
+            let row = self
+                .store
+                .outbox_by_message(&at.platform, &at.channel, &at.message_ref)
+                .await?;
+            if row.is_some() || !on_its_way || tokio::time::Instant::now() >= until {
+                return Ok(row);
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
     }
 
     async fn handle(&self, event: ChatEvent) -> Handled {

@@ -5,11 +5,12 @@
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 wanted=$here/fakes/clients/discord/requirements.txt
-place=${ROLLBOT_DISCORD_CLIENT:-${CARGO_TARGET_DIR:-$here/../target}/discord-client}
+place=${ROLLBOT_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rollbot-tests}/discord-client
 
 if ! cmp -s "$wanted" "$place/installed"; then
     command -v python3 >/dev/null || packages "Python 3" python3 python3-venv
     rm -rf "$place"
+    mkdir -p "$(dirname "$place")"
     python3 -m venv "$place" >&2 || {
         packages "Python's venv" python3-venv
         python3 -m venv "$place" >&2 || missing "Python's venv" "python3 -m venv failed; on Debian: apt-get install python3-venv"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need running or at hand: Docker Engine and compose, a systemd in a container, a
-# browser with its driver.
+# browser with its driver, public clients of Slack and Discord.
 . "$(dirname "$0")/lib.sh"
 
 answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
@@ -27,3 +27,6 @@ docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null |
 packages "a browser and its driver" chromium chromium-driver fonts-dejavu-core
 command -v debootstrap >/dev/null || packages "debootstrap, which makes the systemd image" debootstrap
 "$(dirname "$0")/../systemd/build-image.sh" >&2 || missing "the systemd image" "tests/systemd/build-image.sh failed"
+# Public clients of Slack and Discord, to hold against the stand-ins for both.
+"$(dirname "$0")/slack-client.sh" >/dev/null
+"$(dirname "$0")/discord-client.sh" >/dev/null

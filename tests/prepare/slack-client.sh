@@ -11,12 +11,12 @@ if [ -x "$python" ] && cmp -s "$requirements" "$home/requirements.txt"; then
     echo "$python"
     exit 0
 fi
-base=$(command -v python3) || missing "Python 3" "install python3 and python3-venv"
+command -v python3 >/dev/null || packages "Python 3" python3 python3-venv
 rm -rf "$home"
 mkdir -p "$(dirname "$home")"
-"$base" -m venv "$home" >&2 2>/dev/null || {
-    rm -rf "$home"
-    missing "Python's venv module" "apt-get install python3-venv"
+python3 -m venv "$home" >&2 || {
+    packages "Python's venv" python3-venv
+    python3 -m venv "$home" >&2 || missing "Python's venv" "python3 -m venv failed; on Debian: apt-get install python3-venv"
 }
 "$python" -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2 || {
     rm -rf "$home"

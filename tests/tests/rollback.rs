@@ -49,7 +49,6 @@ async fn asked_for(rooms: &Rooms) -> anyhow::Result<()> {
     rooms
         .types("ana", "/rollback trade reason: orders failing")
         .await?;
-    rooms.is_told("ana", &["RB-1"]).await?;
     for person in ["ana", "ben", "cleo"] {
         rooms.awaits(person, &["RB-1", "0 of 2 approvals"]).await?;
     }
@@ -216,7 +215,7 @@ async fn a_locked_service_says_who_holds_it_and_a_typing_slip_is_marked(
     rooms.types("ben", "/rollback trdae").await?;
     rooms.is_told("ben", &["trdae", "trade", "^"]).await?;
     rooms.types("ana", "/rollbot cancel RB-1").await?;
-    rooms.is_told("ana", &["cancelled"]).await?;
+    rooms.awaits("ana", &["RB-1", "cancelled"]).await?;
     rooms.types("ben", "/rollbot locks").await?;
     rooms.is_told("ben", &["No service is locked"]).await?;
     rooms.in_order().await

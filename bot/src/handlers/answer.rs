@@ -1,12 +1,10 @@
 //! The answer to a paused operation's question: a button under it, or `rollbot answer`.
 
-use std::time::Duration;
-
 use rollbot_chat::MessageAt;
 use rollbot_core::approval::{Account, Person};
 use rollbot_core::operation::{Chosen, Question};
-use rollbot_core::outbox::{About, OutboxRow};
-use rollbot_core::store::{Batch, Guard, StoreError, Write};
+use rollbot_core::outbox::About;
+use rollbot_core::store::{Batch, Guard, Write};
 use rollbot_core::{EventKey, OperationId};
 
 use crate::dispatch::{Desk, Handled, Refused, Reply};
@@ -19,7 +17,7 @@ pub async fn button(
     message: &MessageAt,
     choice: &str,
 ) -> Handled {
-    let Some(row) = on_record(desk, message).await? else {
+    let Some(row) = desk.sent(message).await? else {
         return Err(Refused::You(
             "Nothing was done: I do not know this message yet. Press again in a moment.".to_owned(),
         ));
@@ -41,23 +39,6 @@ pub async fn button(
         ));
     };
     choose(desk, key, person, found, choice).await
-}
-
-/// The message of ours that this is. Somebody can be quicker than the record of where it stands.
-async fn on_record(desk: &Desk, message: &MessageAt) -> Result<Option<OutboxRow>, StoreError> {
-    const TRIES: u32 = 10;
-    const PAUSE: Duration = Duration::from_millis(100);
-    for _ in 0..TRIES {
-        let row = desk
-            .store
-            .outbox_by_message(&message.platform, &message.channel, &message.message_ref)
-            .await?;
-        if row.is_some() {
-            return Ok(row);
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    Ok(None)
 }
 
 /// The newest open question of an operation.

@@ -43,11 +43,9 @@ pub async fn reaction(
     let Some(ballot) = ballot(emoji) else {
         return Ok(None);
     };
-    let row = desk
-        .store
-        .outbox_by_message(&message.platform, &message.channel, &message.message_ref)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = desk.sent(message).await? else {
+        return Ok(None);
+    };
     let About::Approval { digest } = row.message.about else {
         return Ok(None);
     };
