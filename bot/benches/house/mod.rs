@@ -1,8 +1,8 @@
-//! A configuration to measure with.
+//! A configuration to measure with: one service, four people.
 
 use std::path::Path;
 
-/// One service, three people, and nothing that answers but the bot itself.
+/// One service, four people, and nothing that answers but the bot itself.
 pub fn configuration(directory: &Path, port: u16) {
     let shown = directory.display();
     let bot = format!(
@@ -77,6 +77,11 @@ console = true
 [[person]]
 id = "cleo"
 name = "Cleo"
+groups = ["approvers"]
+console = true
+[[person]]
+id = "eve"
+name = "Eve"
 groups = ["approvers"]
 console = true
 "#;
