@@ -334,7 +334,12 @@ const SECTIONS: [&str; 2] = ["discord", "slack"];
 
 /// What a channel's id looks like there, and where people find it. Names are no ids: they can be
 /// given to another channel.
-fn shape(platform: &str) -> Option<(fn(&str) -> bool, &'static str)> {
+struct Shape {
+    fits: fn(&str) -> bool,
+    how: &'static str,
+}
+
+fn shape(platform: &str) -> Option<Shape> {
     fn of_slack(id: &str) -> bool {
         id.starts_with(['C', 'G', 'D'])
             && id.contains(|c: char| c.is_ascii_digit())
@@ -346,15 +351,15 @@ fn shape(platform: &str) -> Option<(fn(&str) -> bool, &'static str)> {
         id.parse().is_ok_and(|id: u64| id > 0)
     }
     match platform {
-        "slack" => Some((
-            of_slack,
-            "write it as \"slack/C024BE91L\"; Slack shows it at the end of the channel's details",
-        )),
-        "discord" => Some((
-            of_discord,
-            "write it as \"discord/302050872383242240\"; Discord copies it from the channel's menu, \
+        "slack" => Some(Shape {
+            fits: of_slack,
+            how: "write it as \"slack/C024BE91L\"; Slack shows it at the end of the channel's details",
+        }),
+        "discord" => Some(Shape {
+            fits: of_discord,
+            how: "write it as \"discord/302050872383242240\"; Discord copies it from the channel's menu, \
              once developer mode is on",
-        )),
+        }),
         _ => None,
     }
 }
@@ -398,8 +403,8 @@ fn destination(
         reader.unknown(&word, "chat platform", known, "platforms");
         return None;
     }
-    if let Some((shape, how)) = shape(platform)
-        && !shape(channel)
+    if let Some(Shape { fits, how }) = shape(platform)
+        && !fits(channel)
     {
         reader.problem_with(
             text.span(),
