@@ -1,11 +1,14 @@
 //! Six free ports in a row.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use crate::error::WorldError;
 use crate::services::NAMES;
 
 const USUAL: u16 = 9000;
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// Below the ranges from which systems hand out ports for outgoing connections.
 const SEARCHED: std::ops::Range<u16> = 20_000..32_000;
 
@@ -22,8 +25,16 @@ pub fn free(base: u16) -> bool {
 
 /// The wished base, or the usual one, or another one. `attempt` counts from 0: after a lost race
 /// for the ports it leads elsewhere.
-pub fn find(wished: Option<u16>, attempt: u32) -> Result<u16, WorldError> {
+pub async fn find(wished: Option<u16>, attempt: u32) -> Result<u16, WorldError> {
     if let Some(base) = wished {
+        // Whoever held them a moment ago may be about to let go: a process that is being started
+        // has its parent's sockets for an instant.
+        for _ in 0..LOOKS {
+            if free(base) {
+                return Ok(base);
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
         return if free(base) {
             Ok(base)
         } else {
@@ -58,12 +69,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[test]
-    fn a_base_with_one_taken_port_is_not_free() {
-        let base = find(None, 1).unwrap();
+    #[tokio::test]
+    async fn a_base_with_one_taken_port_is_not_free() {
+        let base = find(None, 1).await.unwrap();
         let _taken = TcpListener::bind(("127.0.0.1", base + 4)).unwrap();
         assert!(!free(base));
-        assert!(matches!(find(Some(base), 0), Err(WorldError::Ports(_))));
-        assert_ne!(find(None, 0).unwrap(), base);
+        assert!(matches!(
+            find(Some(base), 0).await,
+            Err(WorldError::Ports(_))
+        ));
+        assert_ne!(find(None, 0).await.unwrap(), base);
     }
 }

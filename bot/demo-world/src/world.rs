@@ -54,7 +54,7 @@ impl World {
         }
         // Before anything is made; looked at again when they are taken.
         if options.port_base.is_some() {
-            ports::find(options.port_base, 0)?;
+            ports::find(options.port_base, 0).await?;
         }
         let Decision {
             kind,
@@ -105,7 +105,7 @@ impl World {
         }
         let ports = lock::ports().await?;
         if self.record.port_base == 0 {
-            self.record.port_base = ports::find(wished, 0)?;
+            self.record.port_base = ports::find(wished, 0).await?;
         }
         let mut attempt = 0;
         loop {
@@ -123,7 +123,7 @@ impl World {
             if attempt == ATTEMPTS || wished.is_some() || ports::free(self.record.port_base) {
                 return Err(error);
             }
-            self.record.port_base = ports::find(None, attempt)?;
+            self.record.port_base = ports::find(None, attempt).await?;
         }
         drop(ports);
         self.settle(&docker).await

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -33,7 +33,8 @@ fn ports() -> u16 {
     loop {
         let base = NEXT.fetch_add(10, Ordering::Relaxed);
         assert!(base < 20_000, "no six free ports in a row");
-        if (base..base + 6).all(|port| TcpListener::bind(("0.0.0.0", port)).is_ok()) {
+        // Asked, and not bound: a process that is started meanwhile would inherit the socket.
+        if (base..base + 6).all(|port| TcpStream::connect(("127.0.0.1", port)).is_err()) {
             return base;
         }
     }
