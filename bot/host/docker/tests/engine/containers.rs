@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rollbot_host_docker::{Containers, Error, Health, MAX_LINE_CHARS};
 use tokio::time::timeout;
@@ -324,11 +324,18 @@ async fn logs_are_the_last_lines_of_both_streams_and_safe_to_show() {
     docker(&["start", &trade]);
     let engine = lab.engine();
     let names = services(&["trade"]);
+    let begun = Instant::now();
     let lines = loop {
         let lines = engine.logs(&lab.project, &names, 100).await.unwrap();
-        if lines.last().is_some_and(|line| line.text == "last") {
+        // The engine reads the two streams each for itself: which comes first is not ours to say.
+        let all = ["last", "a word on the other stream"];
+        if all
+            .iter()
+            .all(|text| lines.iter().any(|line| line.text == *text))
+        {
             break lines;
         }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{lines:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
