@@ -111,10 +111,6 @@ impl ChatPlatform for Console {
         PLATFORM
     }
 
-    fn escape(&self, text: &str) -> String {
-        crate::escape(text)
-    }
-
     async fn post(&self, message: &Outgoing) -> Result<String, SendError> {
         self.known_channel(&message.channel)?;
         let thread_of = message.thread_of.as_deref().map(number).transpose()?;

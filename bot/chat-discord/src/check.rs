@@ -1,7 +1,7 @@
 //! Whether everything is as rollbot needs it, for `rollbot check --online` and `people check`.
 
 use async_trait::async_trait;
-use rollbot_chat::{AccountFacts, Finding, Level, OnlineCheck, SendError};
+use rollbot_chat::{AccountFacts, Finding, OnlineCheck, SendError};
 use rollbot_core::approval::Account;
 use serde_json::Value;
 use serenity::http::Route;
@@ -11,29 +11,6 @@ use serenity::model::id::{ApplicationId, ChannelId, GuildId, UserId};
 use crate::platform::PLATFORM;
 use crate::rest::{Ask, Failed};
 use crate::{Discord, PERMISSIONS, invite_url, wire};
-
-fn pass(what: impl Into<String>) -> Finding {
-    Finding {
-        level: Level::Pass,
-        what: what.into(),
-        remedy: String::new(),
-    }
-}
-
-fn fail(what: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding {
-        level: Level::Fail,
-        what: what.into(),
-        remedy: remedy.into(),
-    }
-}
-
-fn warn(what: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding {
-        level: Level::Warn,
-        ..fail(what, remedy)
-    }
-}
 
 fn in_words(error: Failed) -> String {
     SendError::from(error).to_string()
@@ -46,14 +23,19 @@ impl OnlineCheck for Discord {
         let me = match self.me().await {
             Ok(me) => me,
             Err(Failed::Unauthorised) => {
-                return vec![fail(
+                return vec![Finding::fail(
                     "Discord refuses the bot's token",
                     "copy the current one from the application's page \"Bot\" into rollbot's secrets",
                 )];
             }
-            Err(error) => return vec![fail(in_words(error), "is Discord reachable from here?")],
+            Err(error) => {
+                return vec![Finding::fail(
+                    in_words(error),
+                    "is Discord reachable from here?",
+                )];
+            }
         };
-        findings.push(pass("the bot's token is accepted"));
+        findings.push(Finding::pass("the bot's token is accepted"));
         findings.push(self.check_application().await);
         findings.push(self.check_commands().await);
         for channel in channels {
@@ -112,14 +94,16 @@ impl Discord {
             .await
         {
             Ok(said) => match wire::id(&said["id"]) {
-                Some(id) if id == configured => pass("application_id belongs to the token"),
-                Some(id) => fail(
+                Some(id) if id == configured => {
+                    Finding::pass("application_id belongs to the token")
+                }
+                Some(id) => Finding::fail(
                     format!("application_id is {configured}, and the token belongs to {id}"),
                     format!("set application_id to {id}, or use that application's token"),
                 ),
-                None => warn("Discord did not name the application", "try again"),
+                None => Finding::warn("Discord did not name the application", "try again"),
             },
-            Err(error) => warn(in_words(error), "try again"),
+            Err(error) => Finding::warn(in_words(error), "try again"),
         }
     }
 
@@ -134,13 +118,13 @@ impl Discord {
         };
         match self.rest.send(Ask::get(route)).await {
             Ok(Value::Array(all)) if all.iter().any(|command| command["name"] == "rollback") => {
-                pass("the commands are registered")
+                Finding::pass("the commands are registered")
             }
-            Ok(_) => warn(
+            Ok(_) => Finding::warn(
                 "the commands are not registered yet",
                 "`rollbot serve` registers them when it starts",
             ),
-            Err(error) => fail(
+            Err(error) => Finding::fail(
                 format!("the commands cannot be read: {}", in_words(error)),
                 format!(
                     "invite the bot again: {}",
@@ -152,20 +136,20 @@ impl Discord {
 
     async fn check_channel(&self, channel: &str, me: u64) -> Vec<Finding> {
         let Some(id) = channel.parse().ok().filter(|id| *id != 0) else {
-            return vec![fail(
+            return vec![Finding::fail(
                 format!("channel `{channel}` is no id of Discord's"),
                 "switch \"Developer Mode\" on in Discord, then \"Copy Channel ID\"",
             )];
         };
         match self.missing_in(id, me).await {
             Ok(missing) if missing.is_empty() => {
-                vec![pass(format!("channel {channel}: every permission is there"))]
+                vec![Finding::pass(format!("channel {channel}: every permission is there"))]
             }
             Ok(missing) => missing
                 .get_permission_names()
                 .into_iter()
                 .map(|name| {
-                    fail(
+                    Finding::fail(
                         format!("channel {channel}: permission \"{name}\" is missing"),
                         format!(
                             "grant it to the bot's role in the channel's settings, or invite the bot again: {}",
@@ -174,15 +158,15 @@ impl Discord {
                     )
                 })
                 .collect(),
-            Err(error) if error.is(10003) => vec![fail(
+            Err(error) if error.is(10003) => vec![Finding::fail(
                 format!("channel {channel} does not exist"),
                 "look at the id in rollbot's configuration",
             )],
-            Err(error) if error.is(50001) => vec![fail(
+            Err(error) if error.is(50001) => vec![Finding::fail(
                 format!("channel {channel}: permission \"View Channel\" is missing"),
                 "add the bot's role to the channel",
             )],
-            Err(error) => vec![warn(format!("channel {channel}: {}", in_words(error)), "try again")],
+            Err(error) => vec![Finding::warn(format!("channel {channel}: {}", in_words(error)), "try again")],
         }
     }
 

@@ -34,14 +34,13 @@ mod markdown;
 mod message;
 mod pace;
 mod platform;
-mod recent;
 mod rest;
 mod wire;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rollbot_chat::{ChatEvent, Connection, Dispatch};
+use rollbot_chat::{ChatEvent, Connection, Dispatch, Recent};
 use serenity::model::Permissions;
 use tokio::sync::OnceCell;
 
@@ -49,7 +48,6 @@ pub use config::{ConfigError, Deadlines, DiscordConfig, Mode};
 pub use platform::PLATFORM;
 
 use history::History;
-use recent::Recent;
 use rest::{Ask, Failed, Rest};
 
 /// As many messages, threads and interactions are remembered.

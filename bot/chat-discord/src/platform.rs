@@ -217,10 +217,6 @@ impl ChatPlatform for Discord {
         PLATFORM
     }
 
-    fn escape(&self, text: &str) -> String {
-        rollbot_chat::escape(text)
-    }
-
     async fn post(&self, message: &Outgoing) -> Result<String, SendError> {
         let mut written = message::written(message).map_err(SendError::Refused)?;
         let parent = number(&message.channel, "channel")?;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::Empty;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use rollbot_chat::{AccountFacts, Finding, Level, OnlineCheck, SendError};
+use rollbot_chat::{AccountFacts, Finding, OnlineCheck, SendError};
 use rollbot_core::approval::Account;
 use serde::Deserialize;
 
@@ -36,22 +36,6 @@ pub const SCOPES: &[(&str, &str)] = &[
 
 /// The scope of the app-level token, for Socket Mode.
 pub const APP_SCOPE: &str = "connections:write";
-
-fn pass(what: impl Into<String>) -> Finding {
-    Finding {
-        level: Level::Pass,
-        what: what.into(),
-        remedy: String::new(),
-    }
-}
-
-fn fail(what: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding {
-        level: Level::Fail,
-        what: what.into(),
-        remedy: remedy.into(),
-    }
-}
 
 #[derive(Deserialize)]
 struct Info {
@@ -105,25 +89,24 @@ impl Slack {
         let granted = match self.granted().await {
             Ok(granted) => granted,
             Err(why) => {
-                return vec![Finding {
-                    level: Level::Warn,
-                    what: format!("the scopes could not be checked: {why}"),
-                    remedy: "try again".to_owned(),
-                }];
+                return vec![Finding::warn(
+                    format!("the scopes could not be checked: {why}"),
+                    "try again",
+                )];
             }
         };
         let missing: Vec<Finding> = SCOPES
             .iter()
             .filter(|(scope, _)| !granted.contains(*scope))
             .map(|(scope, what_for)| {
-                fail(
+                Finding::fail(
                     format!("scope {scope} is missing: it is needed for {what_for}"),
                     "add it on the app's page OAuth & Permissions and install the app again",
                 )
             })
             .collect();
         if missing.is_empty() {
-            vec![pass("all scopes are granted")]
+            vec![Finding::pass("all scopes are granted")]
         } else {
             missing
         }
@@ -136,12 +119,12 @@ impl Slack {
             .post::<_, Opened>(Token::App, call, &nothing())
             .await
         {
-            Ok(opened) if opened.url.starts_with("ws") => pass("Socket Mode is on"),
-            Ok(_) => fail(
+            Ok(opened) if opened.url.starts_with("ws") => Finding::pass("Socket Mode is on"),
+            Ok(_) => Finding::fail(
                 "Slack gave no address for a socket",
                 "switch Socket Mode on, on the app's page Socket Mode",
             ),
-            Err(error) => fail(
+            Err(error) => Finding::fail(
                 format!("Socket Mode: {error}"),
                 format!(
                     "make an app-level token with the scope {APP_SCOPE} on the app's page Basic \
@@ -155,18 +138,18 @@ impl Slack {
         let call = Call::new("conversations.info", channel, Urgency::Normal);
         let arguments = [("channel", Some(channel.to_owned()))];
         match self.web.get::<Info>(call, &arguments).await {
-            Ok(Info { channel: info }) if info.is_archived => fail(
+            Ok(Info { channel: info }) if info.is_archived => Finding::fail(
                 format!("channel {channel} (#{}) is archived", info.name),
                 "unarchive it, or name another one",
             ),
-            Ok(Info { channel: info }) if !info.is_member => fail(
+            Ok(Info { channel: info }) if !info.is_member => Finding::fail(
                 format!("rollbot is not in channel {channel} (#{})", info.name),
                 "type /invite @rollbot there",
             ),
             Ok(Info { channel: info }) => {
-                pass(format!("rollbot is in channel {channel} (#{})", info.name))
+                Finding::pass(format!("rollbot is in channel {channel} (#{})", info.name))
             }
-            Err(error) => fail(
+            Err(error) => Finding::fail(
                 format!("channel {channel}: {error}"),
                 "name channels by their id, C…: it is at the end of the channel's details",
             ),
@@ -179,12 +162,12 @@ impl OnlineCheck for Slack {
     async fn check(&self, channels: &[String]) -> Vec<Finding> {
         let mut findings = Vec::new();
         match self.me().await {
-            Ok(me) => findings.push(pass(format!(
+            Ok(me) => findings.push(Finding::pass(format!(
                 "the bot token belongs to {} in the workspace {} ({})",
                 me.user_id, me.team, me.team_id
             ))),
             Err(error) => {
-                findings.push(fail(
+                findings.push(Finding::fail(
                     format!("the bot token: {error}"),
                     "take the Bot User OAuth Token from the app's page OAuth & Permissions",
                 ));

@@ -39,9 +39,11 @@ mod receive;
 mod request;
 mod web;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
-use rollbot_chat::{Dispatch, SendError};
+use rollbot_chat::{Dispatch, Recent, SendError};
 use tokio::sync::{OnceCell, Semaphore};
 
 pub use check::{APP_SCOPE, SCOPES};
@@ -57,10 +59,12 @@ pub struct Slack {
     web: web::Web,
     /// Who the token says we are; asked once.
     me: OnceCell<people::Me>,
-    teams: people::Teams,
+    /// The team of each person, and when it was asked for.
+    teams: Recent<String, (String, Instant)>,
     door: receive::Door,
     homes: home::Homes,
-    offered: platform::Offered,
+    /// The bot's own reactions, by message.
+    offered: Recent<String, BTreeSet<String>>,
     permits: Arc<Semaphore>,
 }
 
@@ -72,10 +76,10 @@ impl Slack {
         Ok(Arc::new(Self {
             web: web::Web::new(&config)?,
             me: OnceCell::new(),
-            teams: people::Teams::default(),
+            teams: Recent::new(people::MOST_TEAMS),
             door: receive::Door::new(config.mode),
             homes: home::Homes::default(),
-            offered: platform::Offered::default(),
+            offered: Recent::new(platform::MOST_OFFERED),
             permits: Arc::new(Semaphore::new(config.in_flight)),
             config,
         }))

@@ -1,7 +1,5 @@
 //! Who we are, and which team somebody belongs to.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rollbot_chat::SendError;
@@ -71,32 +69,11 @@ struct Known {
     user: User,
 }
 
-/// In an Enterprise organisation people have a team of their own, whichever workspace they act in.
-#[derive(Debug, Default)]
-pub(crate) struct Teams {
-    known: Mutex<HashMap<String, (String, Instant)>>,
-}
-
+/// How long a person's team is believed. In an Enterprise organisation people have a team of their
+/// own, whichever workspace they act in.
 const REMEMBER: Duration = Duration::from_secs(3_600);
-const MOST: usize = 10_000;
-
-impl Teams {
-    fn get(&self, user: &str) -> Option<String> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(user)
-            .filter(|(_, at)| at.elapsed() < REMEMBER)
-            .map(|(team, _)| team.clone())
-    }
-
-    fn put(&self, user: &str, team: &str) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST {
-            known.clear();
-        }
-        known.insert(user.to_owned(), (team.to_owned(), Instant::now()));
-    }
-}
+/// Of so many people it is remembered, with when it was asked for.
+pub(crate) const MOST_TEAMS: usize = 10_000;
 
 impl Slack {
     /// What Slack knows of a person.
@@ -119,12 +96,13 @@ impl Slack {
         let team = if me.enterprise_id.is_none() {
             said.unwrap_or(&me.team_id).to_owned()
         } else {
-            match self.teams.get(user) {
-                Some(team) => team,
-                None => {
+            match self.teams.get(&user.to_owned()) {
+                Some((team, at)) if at.elapsed() < REMEMBER => team,
+                _ => {
                     let team = self.user(user).await?.team_id;
                     let team = team.unwrap_or_else(|| said.unwrap_or(&me.team_id).to_owned());
-                    self.teams.put(user, &team);
+                    self.teams
+                        .put(user.to_owned(), (team.clone(), Instant::now()));
                     team
                 }
             }

@@ -1,7 +1,6 @@
 //! Slack as rollbot sends to it.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,31 +24,11 @@ use crate::{PLATFORM, Slack};
 /// What rollbot's messages carry in their metadata.
 const EVENT_TYPE: &str = "rollbot_message";
 
-/// Which reactions the bot has on which of its newest messages.
-#[derive(Debug, Default)]
-pub(crate) struct Offered {
-    known: Mutex<HashMap<String, BTreeSet<String>>>,
-}
-
-const MOST_OFFERED: usize = 5_000;
+/// Of so many of its newest messages the bot remembers which reactions it has there.
+pub(crate) const MOST_OFFERED: usize = 5_000;
 
 /// Whoever sent the message waits for its reactions as well, and not for long.
 const OFFER_WITHIN: Duration = Duration::from_secs(2);
-
-impl Offered {
-    fn get(&self, key: &str) -> Option<BTreeSet<String>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(key).cloned()
-    }
-
-    fn put(&self, key: String, reactions: BTreeSet<String>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_OFFERED {
-            known.clear();
-        }
-        known.insert(key, reactions);
-    }
-}
 
 /// The answer to a message that was posted.
 #[derive(Deserialize)]
@@ -357,10 +336,6 @@ fn metadata(identity: &str, kind: &str) -> SlackMessageMetadata {
 impl ChatPlatform for Slack {
     fn name(&self) -> &str {
         PLATFORM
-    }
-
-    fn escape(&self, text: &str) -> String {
-        rollbot_chat::escape(text)
     }
 
     async fn post(&self, message: &Outgoing) -> Result<String, SendError> {

@@ -6,6 +6,7 @@
 //! for. Messages arrive here rendered; an adapter decides how its platform shows Markdown.
 
 mod escape;
+mod recent;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use rollbot_core::approval::Account;
 use rollbot_core::{EventKey, PersonId};
 
 pub use escape::{escape, unescape};
+pub use recent::Recent;
 
 /// Everything that can come in, in one closed list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,8 +180,11 @@ pub trait ChatPlatform: Send + Sync {
     fn name(&self) -> &str;
 
     /// Makes text that somebody else wrote harmless in a Markdown message of this platform: it can
-    /// neither mention, link, format nor close a code block, and control characters are shown.
-    fn escape(&self, text: &str) -> String;
+    /// neither mention, link, format nor close a code block, and control characters are shown. What
+    /// [`escape`] does is right for every platform that parses the message as CommonMark.
+    fn escape(&self, text: &str) -> String {
+        escape(text)
+    }
 
     /// Posts a message and offers its reactions. Returns the platform's id for it.
     async fn post(&self, message: &Outgoing) -> Result<String, SendError>;
@@ -243,6 +248,32 @@ pub struct Finding {
     pub what: String,
     /// What to do about it; empty for what is well.
     pub remedy: String,
+}
+
+impl Finding {
+    pub fn pass(what: impl Into<String>) -> Self {
+        Self {
+            level: Level::Pass,
+            what: what.into(),
+            remedy: String::new(),
+        }
+    }
+
+    pub fn warn(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            level: Level::Warn,
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    pub fn fail(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            level: Level::Fail,
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]

@@ -85,9 +85,6 @@ impl ChatPlatform for Platform {
     fn name(&self) -> &str {
         self.name
     }
-    fn escape(&self, text: &str) -> String {
-        rollbot_chat::escape(text)
-    }
     async fn post(&self, message: &Outgoing) -> Result<String, SendError> {
         let before = self.acts().len();
         let done = self.act(Act::Post(message.body.clone())).await;

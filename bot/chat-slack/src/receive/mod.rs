@@ -185,6 +185,20 @@ impl Desk {
         }
     }
 
+    /// Has an event worked on and acknowledges it without a word; what is to be said comes another
+    /// way. What is not recorded in time is not acknowledged: Slack brings it again where it does,
+    /// under the same key, or tells its people that nothing was answered.
+    async fn acknowledged(&self, event: ChatEvent, acknowledge: Acknowledge) -> Option<Answer> {
+        match self.say(event).await {
+            Said::InTime(answer) => {
+                acknowledge.give(Value::Null).await;
+                answer
+            }
+            Said::NotYet(working) => self.late(working).await,
+            Said::Never => None,
+        }
+    }
+
     async fn command(&self, event: SlackCommandEvent, acknowledge: Acknowledge) {
         let account = self.who(&event.user_id.0, &event.team_id.0).await;
         let channel = event.channel_id.0;
@@ -249,15 +263,7 @@ impl Desk {
             },
             choice,
         };
-        let answer = match self.say(press).await {
-            Said::InTime(answer) => {
-                acknowledge.give(Value::Null).await;
-                answer
-            }
-            Said::NotYet(working) => self.late(working).await,
-            Said::Never => None,
-        };
-        if let Some(answer) = answer {
+        if let Some(answer) = self.acknowledged(press, acknowledge).await {
             let url: Option<SlackResponseUrl> = event.response_url;
             let to = answer::To {
                 channel,
@@ -322,16 +328,7 @@ impl Desk {
             emoji: plain_emoji(&reaction.reaction.0).to_owned(),
             on,
         };
-        let answer = match self.say(changed).await {
-            Said::InTime(answer) => {
-                acknowledge.give(Value::Null).await;
-                answer
-            }
-            // Not acknowledged: Slack brings it again, under the same key.
-            Said::NotYet(working) => self.late(working).await,
-            Said::Never => None,
-        };
-        if let Some(answer) = answer {
+        if let Some(answer) = self.acknowledged(changed, acknowledge).await {
             self.tell(&to, &answer).await;
         }
     }

@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(crate) struct Recent<K, V> {
+/// The newest values by their keys; beyond `most` the oldest is forgotten.
+pub struct Recent<K, V> {
     most: usize,
     known: Mutex<Known<K, V>>,
 }
@@ -15,6 +16,7 @@ struct Known<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
+    /// `most`: how many are remembered.
     pub fn new(most: usize) -> Self {
         Self {
             most,
@@ -29,6 +31,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The newest value that was put under this key, while it is remembered.
     pub fn get(&self, key: &K) -> Option<V> {
         self.lock().by_key.get(key).cloned()
     }
@@ -48,6 +51,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         new
     }
 
+    /// As if it had never been known.
     pub fn forget(&self, key: &K) {
         let mut known = self.lock();
         if known.by_key.remove(key).is_some() {
