@@ -146,6 +146,7 @@ impl Desk {
     pub(crate) async fn sent(&self, at: &MessageAt) -> Result<Option<OutboxRow>, StoreError> {
         let until = tokio::time::Instant::now() + NOTED_WITHIN;
         loop {
+            // Asked before the message is looked for: what is noted between the two is found then.
             let on_its_way = self.store.outbox_platforms().await?.contains(&at.platform);
             let row = self
                 .store

@@ -407,8 +407,7 @@ impl Rooms {
         emoji: &str,
         on: bool,
     ) -> anyhow::Result<()> {
-        let parts = [operation, "of 2 approvals"];
-        let message = self.awaits_where(person, &parts, |_| true).await?;
+        let message = self.awaits(person, &[operation, "of 2 approvals"]).await?;
         match message.place {
             Place::Slack => {
                 let (slack, user) = (self.slack()?, slack_user(person));

@@ -65,11 +65,16 @@ pub struct Outbox {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     templates: Arc<Templates>,
-    platforms: BTreeMap<String, Arc<dyn ChatPlatform>>,
     config: OutboxConfig,
-    lanes: BTreeMap<String, Notify>,
+    lanes: BTreeMap<String, Lane>,
     sent: AtomicU64,
     reach: std::sync::Mutex<BTreeMap<String, Reach>>,
+}
+
+/// One platform, and what wakes those who send to it.
+struct Lane {
+    platform: Arc<dyn ChatPlatform>,
+    wake: Notify,
 }
 
 /// Rows of one look.
@@ -103,19 +108,15 @@ impl Outbox {
         platforms: impl IntoIterator<Item = Arc<dyn ChatPlatform>>,
         config: OutboxConfig,
     ) -> Arc<Self> {
-        let platforms: BTreeMap<String, Arc<dyn ChatPlatform>> = platforms
-            .into_iter()
-            .map(|platform| (platform.name().to_owned(), platform))
-            .collect();
-        let lanes = platforms
-            .keys()
-            .map(|name| (name.clone(), Notify::new()))
-            .collect();
+        let lane = |platform: Arc<dyn ChatPlatform>| {
+            let wake = Notify::new();
+            (platform.name().to_owned(), Lane { platform, wake })
+        };
+        let lanes = platforms.into_iter().map(lane).collect();
         Arc::new(Self {
             store,
             clock,
             templates,
-            platforms,
             config,
             lanes,
             sent: AtomicU64::new(0),
@@ -126,7 +127,7 @@ impl Outbox {
     /// Called after a commit that wrote messages.
     pub fn wake(&self) {
         for lane in self.lanes.values() {
-            lane.notify_one();
+            lane.wake.notify_one();
         }
     }
 
@@ -144,24 +145,22 @@ impl Outbox {
 
     /// Sends what is due on every platform, for as long as the future is polled.
     pub async fn run(&self) {
-        let lanes = self
-            .lanes
-            .iter()
-            .map(|(platform, wake)| self.lane(platform, wake));
+        let lanes = self.lanes.values().map(|lane| self.work_off(lane));
         tokio::join!(futures_util::future::join_all(lanes), self.unconfigured());
     }
 
-    async fn lane(&self, platform: &str, wake: &Notify) {
+    async fn work_off(&self, lane: &Lane) {
+        let platform = lane.platform.as_ref();
         loop {
             let pause = match self.round(platform).await {
                 Ok(Round { progress: 1.., .. }) => continue,
                 Ok(round) => round.again_in.unwrap_or(self.config.idle),
                 Err(error) => {
-                    tracing::error!(platform, %error, "the outbox cannot be read; trying again");
+                    tracing::error!(platform = platform.name(), %error, "the outbox cannot be read; trying again");
                     self.config.idle
                 }
             };
-            let _ = tokio::time::timeout(pause.min(self.config.idle), wake.notified()).await;
+            let _ = tokio::time::timeout(pause.min(self.config.idle), lane.wake.notified()).await;
         }
     }
 
@@ -177,7 +176,7 @@ impl Outbox {
 
     async fn give_up_unconfigured(&self) -> Result<(), StoreError> {
         for platform in self.store.outbox_platforms().await? {
-            if self.platforms.contains_key(&platform) {
+            if self.lanes.contains_key(&platform) {
                 continue;
             }
             let now = self.clock.now();
@@ -219,17 +218,12 @@ impl Outbox {
     }
 
     /// One look at what is due on a platform.
-    async fn round(&self, platform: &str) -> Result<Round, StoreError> {
-        let Some(way) = self.platforms.get(platform) else {
-            return Ok(Round::default());
-        };
-        let due = self
-            .store
-            .outbox_due(platform, self.clock.now(), AT_ONCE)
-            .await?;
+    async fn round(&self, platform: &dyn ChatPlatform) -> Result<Round, StoreError> {
+        let now = self.clock.now();
+        let due = self.store.outbox_due(platform.name(), now, AT_ONCE).await?;
         let mut round = Round::default();
         for row in due {
-            match self.send(way.as_ref(), &row).await? {
+            match self.send(platform, &row).await? {
                 Sent::Delivered => round.progress += 1,
                 Sent::Later(pause) => {
                     let soonest = round.again_in.unwrap_or(pause).min(pause);
@@ -360,7 +354,7 @@ impl Outbox {
             .config
             .operators
             .iter()
-            .filter(|to| *to != failed && self.platforms.contains_key(&to.platform))
+            .filter(|to| *to != failed && self.lanes.contains_key(&to.platform))
             .map(|to| {
                 Write::Notify(Box::new(Message {
                     identity: format!(

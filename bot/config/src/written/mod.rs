@@ -1,7 +1,7 @@
 //! The files as they are written: one struct for each table, with the names of the keys.
 //!
-//! The same structs are read and written, so that a configuration which a program makes (as the
-//! demo does) is the one that is documented. What the values mean, and whether they fit together, is
+//! The same structs are read and written, so that a configuration which a program makes is the one
+//! that is documented. What the values mean, and whether they fit together, is
 //! checked where they become a [`Config`](crate::Config).
 
 mod amount;
