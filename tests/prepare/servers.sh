@@ -28,5 +28,4 @@ packages "a browser and its driver" chromium chromium-driver fonts-dejavu-core
 command -v debootstrap >/dev/null || packages "debootstrap, which makes the systemd image" debootstrap
 "$(dirname "$0")/../systemd/build-image.sh" >&2 || missing "the systemd image" "tests/systemd/build-image.sh failed"
 # Public clients of Slack and Discord, to hold against the stand-ins for both.
-"$(dirname "$0")/slack-client.sh" >/dev/null
-"$(dirname "$0")/discord-client.sh" >/dev/null
+for platform in slack discord; do "$(dirname "$0")/chat-client.sh" $platform >/dev/null; done

@@ -12,14 +12,15 @@ use tokio::process::Command;
 #[tokio::test]
 async fn discord_py_works_with_it() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let prepared = Command::new(here.join("../prepare/discord-client.sh"))
+    let prepared = Command::new(here.join("../prepare/chat-client.sh"))
+        .arg("discord")
         .stderr(Stdio::inherit())
         .output()
         .await
         .unwrap();
     assert!(
         prepared.status.success(),
-        "tests/prepare/discord-client.sh failed"
+        "tests/prepare/chat-client.sh failed"
     );
     let python = String::from_utf8(prepared.stdout).unwrap();
     let fake = FakeDiscord::start(Options {
