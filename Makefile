@@ -29,7 +29,7 @@ test: ## install what the tests need, start the servers they need, run everythin
 crash: ## kill the bot around every commit of a whole run, and compare the ends
 	@tests/prepare/build.sh
 	@tests/prepare/servers.sh
-	ROLLBOT_CRASH_POINTS=all $(CARGO) test --locked -p rollbot-tests --test crash -- --nocapture
+	ROLLBOT_CRASH_POINTS=all $(CARGO) test --locked --workspace --test crash -- --nocapture
 
 bench: ## run the benchmarks
 	@tests/prepare/build.sh
