@@ -107,7 +107,7 @@ async fn three_people_roll_trade_back_with_nothing_but_the_page() -> anyhow::Res
     channel.click().await?;
     eventually("the all-clear on the page", PATIENCE, || async {
         let text = browser.text("#timeline").await?;
-        Ok(text.contains("is back").then_some(()))
+        Ok(text.contains("Trading is back").then_some(()))
     })
     .await?;
     picture(&browser, "6-announcements").await?;

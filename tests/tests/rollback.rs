@@ -123,7 +123,7 @@ async fn two_approvals_bring_trade_back_to_its_container(place: Place) -> anyhow
     );
     for person in ["ana", "ben", "cleo"] {
         rooms.awaits(person, &["emergency maintenance"]).await?;
-        rooms.awaits(person, &["is back"]).await?;
+        rooms.awaits(person, &["Trading is back"]).await?;
     }
 
     let shown = rooms.serve.rollbot(&["show", "RB-1"]).await?;
